@@ -1,0 +1,12 @@
+//! Porthole: RTSP cameras in, HLS (and WebRTC) out, on one media thread. `ARCHITECTURE.md` is the map.
+
+pub mod config;
+pub mod control;
+pub mod hls;
+pub mod hub;
+pub mod ingest;
+pub mod media;
+pub mod mpegts;
+pub mod segment;
+pub mod system;
+pub mod web;
