@@ -1,1 +1,9 @@
-//! Placeholder.
+//! What the operating system knows: file systems, clocks, memory, threads. The only other folder with `unsafe`.
+
+mod clock;
+mod process;
+mod storage;
+
+pub use clock::{boot_seconds, trusted_wall_time};
+pub use process::{Memory, Thread, memory, threads};
+pub use storage::{filesystem, machine_memory};

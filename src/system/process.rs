@@ -1,0 +1,76 @@
+//! This process as the kernel accounts it: memory by kind, and threads by name.
+
+/// Resident memory of this process, bytes (`/proc/self/status`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Anonymous: heap and stacks.
+    pub anonymous: u64,
+    /// Mapped files: the program's code.
+    pub file: u64,
+    /// Shared: mapped tmpfs, i.e. segments.
+    pub shared: u64,
+}
+
+/// One OS thread of this process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Thread {
+    /// Kernel thread id.
+    pub id: u32,
+    /// Name, at most 15 bytes.
+    pub name: String,
+}
+
+/// Resident memory now; zeros where `/proc` cannot be read.
+pub fn memory() -> Memory {
+    std::fs::read_to_string("/proc/self/status").map_or_else(|_| Memory::default(), |status| parse_memory(&status))
+}
+
+fn parse_memory(status: &str) -> Memory {
+    let kibibytes = |key: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or("");
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or(0).saturating_mul(1024)
+    };
+    Memory { anonymous: kibibytes("RssAnon:"), file: kibibytes("RssFile:"), shared: kibibytes("RssShmem:") }
+}
+
+/// The threads of this process, by id; empty where `/proc` cannot be read.
+pub fn threads() -> Vec<Thread> {
+    let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return Vec::new() };
+    let mut threads: Vec<_> = tasks
+        .filter_map(|task| {
+            let task = task.ok()?;
+            let name = std::fs::read_to_string(task.path().join("comm")).ok()?;
+            Some(Thread { id: task.file_name().to_str()?.parse().ok()?, name: name.trim_end().to_owned() })
+        })
+        .collect();
+    threads.sort_by_key(|thread| thread.id);
+    threads
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_read_in_bytes() {
+        let status = "VmRSS:\t   999 kB\nRssAnon:\t    2048 kB\nRssFile:\t    3072 kB\nRssShmem:\t       4 kB\n";
+        assert_eq!(parse_memory(status), Memory { anonymous: 2 << 20, file: 3 << 20, shared: 4096 });
+        assert_eq!(parse_memory("garbage"), Memory::default());
+        assert!(memory().anonymous > 0);
+    }
+
+    #[test]
+    fn threads_are_listed_by_name() {
+        let (stop, wait) = std::sync::mpsc::channel::<()>();
+        let (started, has_started) = std::sync::mpsc::channel();
+        let body = move || {
+            started.send(()).unwrap();
+            wait.recv()
+        };
+        let thread = std::thread::Builder::new().name("named-one".to_owned()).spawn(body).unwrap();
+        has_started.recv().unwrap();
+        assert!(threads().iter().any(|thread| thread.name == "named-one"));
+        drop(stop);
+        let _ = thread.join().unwrap();
+    }
+}
