@@ -1,1 +1,160 @@
-//! Placeholder.
+//! Access units in, 188-byte transport stream packets out, written straight into the caller's buffer. ISO/IEC 13818-1.
+
+mod packets;
+mod pes;
+mod psi;
+#[cfg(test)]
+mod tests;
+
+use mpeg2ts::ts::{ContinuityCounter, TsPacket};
+
+use self::packets::Packets;
+use self::pes::{PesHeader, TimeFields};
+use self::psi::Psi;
+use crate::media::{AccessUnit, StreamFormat, Ticks, Track, VideoCodec, nal};
+
+/// Bytes per transport stream packet.
+pub const PACKET: usize = TsPacket::SIZE;
+
+/// Bytes that [`Muxer::write_psi`] produces: a PAT and a PMT, one packet each.
+pub const PSI_LEN: usize = 2 * PACKET;
+
+/// The clock on the wire runs this far behind decoding time, so that a player has received a picture before it must decode it.
+const PCR_LEAD: Ticks = Ticks::from_millis(100);
+
+const VIDEO_PID: u16 = 0x0100;
+const AUDIO_PID: u16 = 0x0101;
+
+/// Before each NAL unit: ISO/IEC 14496-10 Annex B, with `zero_byte`.
+const START_CODE: [u8; 4] = [0, 0, 0, 1];
+
+/// Multiplexes one camera into one program: PAT, PMT, a video and at most one audio stream.
+///
+/// Continuity counters run on for the muxer's whole life, over segments and discontinuities. Nothing is allocated per access unit.
+#[derive(Debug)]
+pub struct Muxer {
+    psi: Psi,
+    video: ContinuityCounter,
+    audio: ContinuityCounter,
+}
+
+/// The buffer cannot hold the packets; nothing was written and no continuity counter moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the buffer is too short: {needed} bytes are needed")]
+pub struct Full {
+    /// Bytes that the same call needs.
+    pub needed: usize,
+}
+
+impl Muxer {
+    /// A muxer whose PAT and PMT describe `format`.
+    pub fn new(format: &StreamFormat) -> Self {
+        Self { psi: Psi::new(format), video: ContinuityCounter::new(), audio: ContinuityCounter::new() }
+    }
+
+    /// Describes `format` from the next [`write_psi`](Self::write_psi) on. The PMT's version number goes up only when the
+    /// PMT says something else than before (another codec; sound came or went): new parameter sets alone leave it.
+    pub fn set_format(&mut self, format: &StreamFormat) {
+        self.psi.set_format(format);
+    }
+
+    /// Writes PAT and PMT, always [`PSI_LEN`] bytes: the start of every segment.
+    ///
+    /// # Errors
+    /// [`Full`] when `out` is shorter than that.
+    pub fn write_psi(&mut self, out: &mut [u8]) -> Result<usize, Full> {
+        let out = out.first_chunk_mut().ok_or(Full { needed: PSI_LEN })?;
+        self.psi.write(out);
+        Ok(PSI_LEN)
+    }
+
+    /// The bytes that [`write`](Self::write) produces for `unit`, exactly: a multiple of [`PACKET`].
+    /// 0 for a unit without content: no audio data, or no NAL unit but delimiters and parameter sets.
+    pub fn len(&self, unit: &AccessUnit) -> usize {
+        packets::len(time_fields(unit).as_bytes().len(), pes_len(unit))
+    }
+
+    /// Writes one access unit as one PES packet and returns the bytes written, as [`len`](Self::len) foretold.
+    ///
+    /// Video carries a PCR on every unit and starts with an access unit delimiter; on key frames the random access
+    /// indicator is set and the format's parameter sets follow the delimiter. Delimiters and parameter sets inside `unit.data`
+    /// are left out. After a `discontinuity` the first packet has the discontinuity indicator set, since the PCR may jump.
+    ///
+    /// `unit.format` decides how the data is read. Audio belongs only into a stream whose format in force has audio.
+    ///
+    /// # Errors
+    /// [`Full`] when `out` is too short.
+    pub fn write(&mut self, unit: &AccessUnit, out: &mut [u8]) -> Result<usize, Full> {
+        let (fields, pes_len) = (time_fields(unit), pes_len(unit));
+        let needed = packets::len(fields.as_bytes().len(), pes_len);
+        let out = out.get_mut(..needed).ok_or(Full { needed })?;
+        if needed == 0 {
+            return Ok(0);
+        }
+        match unit.track {
+            Track::Video => {
+                let mut packets = Packets::start(out, VIDEO_PID, &mut self.video, fields.as_bytes(), pes_len);
+                packets.put(PesHeader::video(unit.pts, unit.dts).as_bytes());
+                packets.put(delimiter(unit.format.video.codec));
+                for piece in parameter_sets(unit).chain(coded_units(unit)) {
+                    packets.put(&START_CODE);
+                    packets.put(piece);
+                }
+            }
+            Track::Audio => {
+                let mut packets = Packets::start(out, AUDIO_PID, &mut self.audio, fields.as_bytes(), pes_len);
+                packets.put(PesHeader::audio(unit.pts, unit.data.len()).as_bytes());
+                packets.put(&unit.data);
+            }
+        }
+        Ok(needed)
+    }
+}
+
+/// The adaptation field that the first packet of `unit` needs: the clock rides on video alone.
+fn time_fields(unit: &AccessUnit) -> TimeFields {
+    match unit.track {
+        Track::Video => TimeFields::new(unit.dts - PCR_LEAD, unit.key_frame, unit.discontinuity),
+        Track::Audio => TimeFields::none(),
+    }
+}
+
+/// Bytes of the PES packet that carries `unit`, header included; 0 when there is nothing to carry.
+fn pes_len(unit: &AccessUnit) -> usize {
+    match unit.track {
+        Track::Video => match annex_b_len(coded_units(unit)) {
+            0 => 0,
+            coded => {
+                let header = PesHeader::video(unit.pts, unit.dts).as_bytes().len();
+                header + delimiter(unit.format.video.codec).len() + annex_b_len(parameter_sets(unit)) + coded
+            }
+        },
+        Track::Audio if unit.data.is_empty() => 0,
+        Track::Audio => PesHeader::audio(unit.pts, unit.data.len()).as_bytes().len() + unit.data.len(),
+    }
+}
+
+fn annex_b_len<'a>(units: impl Iterator<Item = &'a [u8]>) -> usize {
+    units.map(|unit| START_CODE.len() + unit.len()).sum()
+}
+
+/// The parameter sets that precede a key frame; none for any other unit.
+fn parameter_sets(unit: &AccessUnit) -> impl Iterator<Item = &[u8]> {
+    let sets = if unit.key_frame { unit.format.video.parameter_sets.as_slice() } else { &[] };
+    sets.iter().map(|set| &**set).filter(|set| !set.is_empty())
+}
+
+/// The NAL units of `unit` that go out as they came: all but delimiters and parameter sets.
+fn coded_units(unit: &AccessUnit) -> impl Iterator<Item = &[u8]> {
+    let codec = unit.format.video.codec;
+    nal::units(&unit.data)
+        .filter(move |unit| !matches!(nal::kind(codec, unit), nal::Kind::Delimiter | nal::Kind::ParameterSet))
+}
+
+/// An access unit delimiter that allows every slice type, with its start code.
+const fn delimiter(codec: VideoCodec) -> &'static [u8] {
+    match codec {
+        VideoCodec::H264 => &[0, 0, 0, 1, 0x09, 0xF0],
+        VideoCodec::H265 => &[0, 0, 0, 1, 0x46, 0x01, 0x50],
+    }
+}
