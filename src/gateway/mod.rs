@@ -1,0 +1,3 @@
+//! Placeholder
+mod changes;
+mod signal;
