@@ -5,5 +5,5 @@ mod process;
 mod storage;
 
 pub use clock::{boot_seconds, trusted_wall_time};
-pub use process::{Memory, Thread, memory, threads};
+pub use process::{Thread, Usage, threads, usage};
 pub use storage::{filesystem, machine_memory};

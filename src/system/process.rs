@@ -1,14 +1,16 @@
 //! This process as the kernel accounts it: memory by kind, and threads by name.
 
-/// Resident memory of this process, bytes (`/proc/self/status`).
+/// What this process uses (`/proc/self/status`): resident memory in bytes, and threads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Memory {
+pub struct Usage {
     /// Anonymous: heap and stacks.
     pub anonymous: u64,
     /// Mapped files: the program's code.
     pub file: u64,
     /// Shared: mapped tmpfs, i.e. segments.
     pub shared: u64,
+    /// OS threads.
+    pub threads: u64,
 }
 
 /// One OS thread of this process.
@@ -20,17 +22,23 @@ pub struct Thread {
     pub name: String,
 }
 
-/// Resident memory now; zeros where `/proc` cannot be read.
-pub fn memory() -> Memory {
-    std::fs::read_to_string("/proc/self/status").map_or_else(|_| Memory::default(), |status| parse_memory(&status))
+/// Usage now; zeros where `/proc` cannot be read.
+pub fn usage() -> Usage {
+    std::fs::read_to_string("/proc/self/status").map_or_else(|_| Usage::default(), |status| parse(&status))
 }
 
-fn parse_memory(status: &str) -> Memory {
-    let kibibytes = |key: &str| {
+fn parse(status: &str) -> Usage {
+    let number = |key: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or("");
-        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or(0).saturating_mul(1024)
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or(0)
     };
-    Memory { anonymous: kibibytes("RssAnon:"), file: kibibytes("RssFile:"), shared: kibibytes("RssShmem:") }
+    let bytes = |key: &str| number(key).saturating_mul(1024);
+    Usage {
+        anonymous: bytes("RssAnon:"),
+        file: bytes("RssFile:"),
+        shared: bytes("RssShmem:"),
+        threads: number("Threads:"),
+    }
 }
 
 /// The threads of this process, by id; empty where `/proc` cannot be read.
@@ -53,10 +61,10 @@ mod tests {
 
     #[test]
     fn memory_is_read_in_bytes() {
-        let status = "VmRSS:\t   999 kB\nRssAnon:\t    2048 kB\nRssFile:\t    3072 kB\nRssShmem:\t       4 kB\n";
-        assert_eq!(parse_memory(status), Memory { anonymous: 2 << 20, file: 3 << 20, shared: 4096 });
-        assert_eq!(parse_memory("garbage"), Memory::default());
-        assert!(memory().anonymous > 0);
+        let status = "VmRSS:\t   999 kB\nRssAnon:\t    2048 kB\nRssFile:\t    3072 kB\nRssShmem:\t       4 kB\nThreads:\t10\n";
+        assert_eq!(parse(status), Usage { anonymous: 2 << 20, file: 3 << 20, shared: 4096, threads: 10 });
+        assert_eq!(parse("garbage"), Usage::default());
+        assert!(usage().anonymous > 0 && usage().threads > 0);
     }
 
     #[test]
