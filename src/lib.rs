@@ -3,6 +3,8 @@
 pub mod cli;
 pub mod config;
 pub mod control;
+#[cfg(feature = "demo")]
+pub mod demo;
 pub mod gateway;
 pub mod hls;
 pub mod hub;
