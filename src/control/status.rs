@@ -137,10 +137,19 @@ pub struct CameraStatus {
 }
 
 impl CameraStatus {
-    /// The cause to name while the camera does not deliver: its last error when it is failing.
+    /// The cause to name while the camera does not deliver: the last error of a camera that has failed, also while
+    /// it is tried again. What happened before a camera was put to sleep explains nothing later.
     pub fn cause(&self) -> Option<&Fault> {
-        if self.state == CameraState::Streaming { None } else { self.last_error.as_ref() }
+        let relevant = match self.state {
+            CameraState::Waiting => true,
+            CameraState::Starting => self.last_error_age.is_some_and(|age| age <= Self::LONGEST_PAUSE),
+            CameraState::Sleeping | CameraState::Streaming => false,
+        };
+        self.last_error.as_ref().filter(|_| relevant)
     }
+
+    /// The longest pause between two attempts (after refused passwords) and one attempt's duration, seconds.
+    const LONGEST_PAUSE: u64 = 330;
 }
 
 /// A budgeted item: used and limit, bytes.

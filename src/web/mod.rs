@@ -1,3 +1,10 @@
 //! The web port: the gate owns client sockets, tiny_http's workers route, authorise and answer.
 
+mod answer;
+mod api;
+#[cfg(test)]
+mod fixture;
 pub mod http;
+pub mod metrics;
+mod page;
+pub mod routes;

@@ -1,0 +1,277 @@
+//! A request and a snapshot in, a response out: the route table, who may, and what each route answers. Pure.
+
+use std::borrow::Cow;
+
+use super::answer::{self, Coding, Headers};
+use super::http::{Method, Request, Response};
+use super::metrics::Sample;
+use super::{api, metrics, page};
+use crate::control::{CameraState, CameraStatus, HlsStatus, Snapshot};
+use crate::media::StreamId;
+
+/// What the routes need to know besides the snapshot.
+#[derive(Clone, Debug, Default)]
+pub struct RouteSettings {
+    /// `[hls] enable_compression`: gzip playlists and JSON for clients that accept it.
+    pub compression: bool,
+}
+
+/// Seconds after which a client may ask again for a camera that does not deliver.
+const RETRY_AFTER: u64 = 2;
+/// A key frame interval from which it is named as the cause of a missing playlist, seconds.
+const LONG_GOP: f64 = 4.0;
+/// How long a failing camera's playlist is served at least, so that a short break does not stop players, seconds.
+const LEAST_GRACE: u64 = 10;
+
+/// Answers `request` from `snapshot`; `gate` is what `/metrics` shows besides it.
+///
+/// The rules, in this order:
+/// 1. The path names a route, or 404. Every method of a route that is not listed is 405 with `Allow`.
+///    All routes take GET and HEAD (a HEAD gets GET's answer; the server drops the body); those under `/hls` also
+///    OPTIONS: 204, the preflight of a page from elsewhere.
+/// 2. `authorise` says whether this client may.
+/// 3. With HLS off, everything under `/hls` and `/api/v1/hls` is 503 "HLS is not enabled".
+/// 4. A stream that is not configured is 404.
+/// 5. A playlist is 200 while it is fresh: the camera streams, or it has only just stopped.
+/// 6. Else, the first time, the gate shall wait ([`Response::WaitFor`]) if that can help: the camera sleeps, starts,
+///    streams without a complete segment, or is on demand (so that asking counts as demand). After the wait, or when
+///    an always-on camera has failed, it is 503 with `Retry-After` and the cause.
+/// 7. A segment is named to the gate, which has its bytes or answers 404.
+///
+/// Errors are `{"error": sentence}`, with `code` when the cause has one, and are never cached. Playlists are
+/// `no-cache`, segments immutable for the length of the window, so that a cache may stand in front. Everything under
+/// `/hls` may be read from other sites (CORS `*`).
+pub fn respond(request: &Request, snapshot: &Snapshot, gate: &[Sample], settings: &RouteSettings) -> Response {
+    let Some(route) = Route::of(&request.path) else {
+        return answer::fault(404, "there is nothing at this path", None, Vec::new());
+    };
+    match request.method {
+        Method::Get | Method::Head => {}
+        Method::Options if route.is_hls() => return preflight(),
+        _ => {
+            let mut headers = route.headers();
+            headers.push(("Allow", route.allow().to_owned()));
+            return answer::fault(405, &format!("only {} can be used here", route.allow()), None, headers);
+        }
+    }
+    match authorise(&route, request) {
+        Ok(()) => route.answer(request, snapshot, gate, settings),
+        Err(denied) => match denied {},
+    }
+}
+
+/// Why a client may not; nobody is refused until users exist.
+enum Denied {}
+
+/// Who may: everyone, until users exist. Every route passes here, so that then none is forgotten.
+#[expect(clippy::unnecessary_wraps, reason = "refusals join with users")]
+fn authorise(_route: &Route<'_>, _request: &Request) -> Result<(), Denied> {
+    Ok(())
+}
+
+/// Every path there is.
+#[derive(Debug, PartialEq, Eq)]
+enum Route<'a> {
+    /// `/hls/:id/index.m3u8`
+    Playlist(&'a str),
+    /// `/hls/:id/<prefix>_main_seg<N>.ts`
+    Segment(&'a str, &'a str),
+    /// `/api/v1/hls/streams`
+    Streams,
+    /// `/api/v1/hls/streams/:id`
+    Stream(&'a str),
+    /// `/api/v1/hls/streams/:id/stats`
+    Stats(&'a str),
+    /// `/api/v1/status`
+    Status,
+    /// `/metrics`
+    Metrics,
+    /// `/healthz`
+    Health,
+    /// `/`
+    Page,
+    /// `/assets/<revision>/<name>`
+    Asset(&'static page::File),
+    /// `/favicon.ico`, `/favicon.svg`
+    Favicon,
+}
+
+impl<'a> Route<'a> {
+    fn of(path: &'a str) -> Option<Self> {
+        let path = path.strip_prefix('/')?;
+        let mut parts = [""; 6];
+        let mut count = 0;
+        for part in path.split('/') {
+            *parts.get_mut(count)? = part;
+            count += 1;
+        }
+        match parts.get(..count)? {
+            [""] => Some(Self::Page),
+            ["hls", id, "index.m3u8"] => Some(Self::Playlist(id)),
+            ["hls", id, file] if is_segment_name(file) => Some(Self::Segment(id, file)),
+            ["api", "v1", "hls", "streams"] => Some(Self::Streams),
+            ["api", "v1", "hls", "streams", id] => Some(Self::Stream(id)),
+            ["api", "v1", "hls", "streams", id, "stats"] => Some(Self::Stats(id)),
+            ["api", "v1", "status"] => Some(Self::Status),
+            ["metrics"] => Some(Self::Metrics),
+            ["healthz"] => Some(Self::Health),
+            ["assets", revision, name] => page::asset(revision, name).map(Self::Asset),
+            ["favicon.ico" | "favicon.svg"] => Some(Self::Favicon),
+            _ => None,
+        }
+    }
+
+    const fn is_hls(&self) -> bool {
+        matches!(self, Self::Playlist(_) | Self::Segment(..))
+    }
+
+    const fn allow(&self) -> &'static str {
+        if self.is_hls() { "GET, HEAD, OPTIONS" } else { "GET, HEAD" }
+    }
+
+    /// Headers that every answer of this route carries, also an error.
+    fn headers(&self) -> Headers {
+        if self.is_hls() { cors() } else { Vec::new() }
+    }
+
+    fn answer(&self, request: &Request, snapshot: &Snapshot, gate: &[Sample], settings: &RouteSettings) -> Response {
+        let coding = Coding::of(request, settings.compression);
+        let stream = |id: &str, respond: &dyn Fn(&CameraStatus) -> Response| match find(snapshot, id) {
+            Ok(camera) => respond(camera),
+            Err(refusal) => answer::fault(refusal.status(), refusal.sentence(), None, self.headers()),
+        };
+        match self {
+            Self::Playlist(id) => stream(id, &|camera| playlist(camera, request, coding)),
+            Self::Segment(id, file) => stream(id, &|camera| segment(camera, file)),
+            Self::Streams if snapshot.hls_enabled => api::streams(snapshot, coding),
+            Self::Streams => answer::fault(Refusal::Off.status(), Refusal::Off.sentence(), None, Vec::new()),
+            Self::Stream(id) => stream(id, &|camera| api::stream(camera, coding)),
+            Self::Stats(id) => stream(id, &|camera| api::stats(camera, coding)),
+            Self::Status => api::status(snapshot, coding),
+            Self::Metrics => metrics::document(snapshot, gate, coding),
+            Self::Health => answer::json(&serde_json::json!({ "status": "ok" }), coding),
+            Self::Page => page::index(request),
+            Self::Asset(file) => page::answer_asset(file, request),
+            Self::Favicon => page::icon(request),
+        }
+    }
+}
+
+/// `<prefix>_main_seg<N>.ts`, in the alphabet and length the segment writer uses.
+fn is_segment_name(name: &str) -> bool {
+    let Some((prefix, number)) = name.strip_suffix(".ts").and_then(|stem| stem.split_once("_main_seg")) else {
+        return false;
+    };
+    let alphanumeric = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    name.len() <= 64 && alphanumeric(prefix) && alphanumeric(number) && number.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Why there is no stream to answer from.
+#[derive(Clone, Copy)]
+enum Refusal {
+    Off,
+    Unknown,
+}
+
+impl Refusal {
+    const fn status(self) -> u16 {
+        match self {
+            Self::Off => 503,
+            Self::Unknown => 404,
+        }
+    }
+
+    const fn sentence(self) -> &'static str {
+        match self {
+            Self::Off => "HLS is not enabled",
+            Self::Unknown => "there is no stream with this id",
+        }
+    }
+}
+
+fn find<'a>(snapshot: &'a Snapshot, id: &str) -> Result<&'a CameraStatus, Refusal> {
+    if !snapshot.hls_enabled {
+        return Err(Refusal::Off);
+    }
+    snapshot.camera(id).map(AsRef::as_ref).ok_or(Refusal::Unknown)
+}
+
+fn playlist(camera: &CameraStatus, request: &Request, coding: Coding) -> Response {
+    if let Some(hls) = &camera.hls
+        && let Some(playlist) = &hls.playlist
+        && is_fresh(camera, hls)
+    {
+        let mut headers = cors();
+        headers.push(("Cache-Control", "no-cache".to_owned()));
+        return answer::text(200, "application/vnd.apple.mpegurl", playlist.as_bytes().to_vec(), headers, coding);
+    }
+    let failed = camera.state == CameraState::Waiting && !camera.on_demand;
+    if !request.waited && !failed {
+        return Response::WaitFor { stream: camera.id };
+    }
+    let (cause, code) = cause(camera);
+    let mut headers = cors();
+    headers.push(("Retry-After", RETRY_AFTER.to_string()));
+    answer::fault(503, &format!("camera {}: {cause}", camera.id), code, headers)
+}
+
+/// A playlist that does not move any more makes players wait without a word; a short break should not stop them.
+fn is_fresh(camera: &CameraStatus, hls: &HlsStatus) -> bool {
+    match camera.state {
+        CameraState::Streaming => true,
+        CameraState::Sleeping => false,
+        CameraState::Starting | CameraState::Waiting => {
+            let age = camera.last_key_frame_age.map(std::time::Duration::try_from_secs_f64);
+            matches!(age, Some(Ok(age)) if age.as_secs() < hls.window_seconds.max(LEAST_GRACE))
+        }
+    }
+}
+
+/// Why a camera has no playlist, and the fault's code.
+fn cause(camera: &CameraStatus) -> (Cow<'_, str>, Option<&'static str>) {
+    let hls_error = camera.hls.as_ref().and_then(|hls| hls.last_error.as_ref());
+    let far_apart = camera.warnings.iter().find(|warning| matches!(warning.code, "long_gop" | "no_key_frame"));
+    if let Some(fault) = camera.cause().or(far_apart).or(hls_error) {
+        return (Cow::Borrowed(&fault.sentence), Some(fault.code));
+    }
+    let interval = camera.video.as_ref().and_then(|video| video.gop_seconds);
+    if let Some(seconds) = interval.or(camera.last_key_frame_age).filter(|seconds| *seconds >= LONG_GOP) {
+        let only = if interval.is_some() { "key frame only every" } else { "no key frame for" };
+        return (format!("{only} {seconds:.0} s: set it to 1 or 2 s in the camera").into(), Some("long_gop"));
+    }
+    let sentence = match camera.state {
+        CameraState::Sleeping => "it sleeps and has not been woken yet",
+        CameraState::Starting => "it is still starting",
+        CameraState::Streaming => "its first segment is not complete yet",
+        CameraState::Waiting => "it does not deliver; the next attempt follows",
+    };
+    (sentence.into(), None)
+}
+
+fn segment(camera: &CameraStatus, file: &str) -> Response {
+    let window = camera.hls.as_ref().map_or(0, |hls| hls.window_seconds).max(1);
+    let mut headers = cors();
+    headers.push(("Cache-Control", format!("public, max-age={window}, immutable")));
+    headers.push(("Content-Type", "video/mp2t".to_owned()));
+    headers.push(("X-Content-Type-Options", "nosniff".to_owned()));
+    let stream: StreamId = camera.id;
+    Response::Segment { stream, file_name: file.to_owned(), headers }
+}
+
+fn preflight() -> Response {
+    let mut headers = cors();
+    headers.push(("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS".to_owned()));
+    headers.push(("Access-Control-Allow-Headers", "Range, If-None-Match".to_owned()));
+    headers.push(("Access-Control-Max-Age", "86400".to_owned()));
+    Response::Full { status: 204, headers, body: Vec::new() }
+}
+
+fn cors() -> Headers {
+    vec![
+        ("Access-Control-Allow-Origin", "*".to_owned()),
+        ("Access-Control-Expose-Headers", "Content-Length, Content-Range, Retry-After".to_owned()),
+    ]
+}
+
+#[cfg(test)]
+mod tests;
