@@ -3,7 +3,11 @@
 
 const forced = new URLSearchParams(location.search).get("player");
 const hasLibrary = document.documentElement.dataset.hlsjs !== "";
-const playsNatively = document.createElement("video").canPlayType("application/vnd.apple.mpegurl") !== "";
+const plays = (type) => document.createElement("video").canPlayType(type) !== "";
+const playsNatively = plays("application/vnd.apple.mpegurl");
+
+/** False on browsers without an H.265 decoder: their own player would only say that something failed. */
+export const decodesH265 = plays('video/mp4; codecs="hvc1.1.6.L93.B0"');
 
 /** Milliseconds before the next attempt, by attempts that failed in a row. */
 const BACK_OFF = [1000, 2000, 4000, 8000, 15000];
@@ -36,7 +40,7 @@ function load(url) {
 
 /**
  * `view` is what the picture shows now:
- * `idle` (stopped), `loading`, `playing`, `retrying` (after trouble), `blocked` (the browser wants a tap first),
+ * `idle` (stopped), `loading`, `playing`, `retrying` (after it has played), `blocked` (the browser wants a tap first),
  * `codec` (the browser cannot decode it; tried again rarely), `none` (no player here).
  */
 export class Player {
@@ -51,6 +55,7 @@ export class Player {
   #watch;
   #mark = { position: 0, at: 0, since: 0 };
   #mended = 0;
+  #played = false;
 
   constructor(video, url, onView) {
     this.#video = video;
@@ -68,6 +73,7 @@ export class Player {
     if (this.#wanted) return;
     this.#wanted = true;
     this.#failures = 0;
+    this.#played = false;
     this.#show("loading");
     this.#watch = setInterval(() => this.#check(), 1000);
     this.#begin();
@@ -128,7 +134,10 @@ export class Player {
     if (!this.#wanted || position === this.#mark.position || this.#video.readyState < 2) return;
     const since = this.#mark.since || now;
     this.#mark = { position, at: now, since };
-    if (position > 0) this.#show("playing");
+    if (position > 0) {
+      this.#played = true;
+      this.#show("playing");
+    }
     if (now - since > SETTLED) this.#failures = 0;
   }
 
@@ -139,7 +148,7 @@ export class Player {
     else if (this.#video.paused && started && !document.fullscreenElement) this.#play();
   }
 
-  #retry(view = "retrying") {
+  #retry(view = this.#played ? "retrying" : "loading") {
     this.#end();
     this.#show(view);
     const pause = view === "codec" ? 60000 : BACK_OFF[Math.min(this.#failures, BACK_OFF.length - 1)];

@@ -40,8 +40,9 @@ export default {
       "connecting": "Connecting to the camera…",
       "loading": "Loading the picture…",
       "retrying": "The picture stopped. Trying again…",
-      "codec_unplayable": "This browser cannot play {codec}",
-      "codec_unplayable_fix": "Set the camera to H.264, or open the address below in VLC.",
+      "cannot_play": "This browser cannot play {what}",
+      "open_in_vlc": "Open the address below in VLC.",
+      "choose_h264": "Set the camera to H.264, or open the address below in VLC.",
       "next_attempt": "Porthole keeps trying by itself.",
       "past_trouble": "{ago} ago: {what}",
       "full_screen": "{name}: full screen",
@@ -250,8 +251,9 @@ export default {
       "connecting": "카메라에 연결하는 중…",
       "loading": "화면을 불러오는 중…",
       "retrying": "화면이 멈췄습니다. 다시 시도하는 중…",
-      "codec_unplayable": "이 브라우저는 {codec} 영상을 재생하지 못합니다",
-      "codec_unplayable_fix": "카메라를 H.264로 설정하거나 아래 주소를 VLC에서 여세요.",
+      "cannot_play": "이 브라우저는 {what} 영상을 재생하지 못합니다",
+      "open_in_vlc": "아래 주소를 VLC에서 여세요.",
+      "choose_h264": "카메라를 H.264로 설정하거나 아래 주소를 VLC에서 여세요.",
       "next_attempt": "Porthole이 자동으로 계속 시도합니다.",
       "past_trouble": "{ago} 전: {what}",
       "full_screen": "{name}: 전체 화면",
@@ -278,47 +280,47 @@ export default {
         "fix": "이름을 확인하거나 카메라의 IP 주소를 사용하세요."
       },
       "no_route": {
-        "what": "네트워크에서 {host}(으)로 가는 경로가 없습니다",
+        "what": "네트워크에서 카메라({host})로 가는 경로가 없습니다",
         "fix": "주소, 케이블, 네트워크 설정을 확인하세요."
       },
       "no_answer": {
-        "what": "{host}의 포트 {port}에서 응답이 없습니다",
+        "what": "{host}의 {port}번 포트에서 응답이 없습니다",
         "fix": "카메라 전원, 케이블, 주소를 확인하세요."
       },
       "connection_refused": {
-        "what": "{host}의 포트 {port}에서 연결을 거부했습니다",
+        "what": "{host}의 {port}번 포트에서 연결을 거부했습니다",
         "fix": "RTSP 포트와 카메라의 RTSP 사용 설정을 확인하세요."
       },
       "connect_failed": {
-        "what": "{host}에 연결하지 못했습니다",
+        "what": "카메라({host})에 연결하지 못했습니다",
         "fix": "주소와 네트워크를 확인하세요. 시스템 메시지: {detail}"
       },
       "not_rtsp": {
-        "what": "{host}의 포트 {port}는 RTSP가 아닙니다",
+        "what": "{host}의 {port}번 포트는 RTSP가 아닙니다",
         "fix": "포트를 확인하세요. 보통 554입니다."
       },
       "no_reply": {
-        "what": "{host}가 {step} 요청에 응답하지 않습니다",
+        "what": "카메라({host})가 {step} 요청에 응답하지 않습니다",
         "fix": "계속 시도합니다. 그래도 안 되면 카메라를 다시 시작하세요."
       },
       "connection_closed": {
-        "what": "{host}가 연결을 끊었습니다 ({step})",
+        "what": "카메라({host})가 연결을 끊었습니다 ({step})",
         "fix": "자동으로 다시 연결합니다. 자주 일어나면 카메라의 케이블과 전원을 확인하세요."
       },
       "password_needed": {
-        "what": "{host}가 사용자 이름과 비밀번호를 요구합니다",
+        "what": "카메라({host})가 사용자 이름과 비밀번호를 요구합니다",
         "fix": "설정에 입력하세요."
       },
       "password_refused": {
-        "what": "{host}가 비밀번호를 거부했습니다",
+        "what": "카메라({host})가 비밀번호를 거부했습니다",
         "fix": "설정의 사용자 이름과 비밀번호를 확인하세요. 카메라가 계정을 잠글 수 있어 3번 시도한 뒤에는 5분마다 한 번만 시도합니다."
       },
       "login_unsupported": {
-        "what": "{host}가 지원하지 않는 로그인 방식을 요구합니다",
+        "what": "카메라({host})가 지원하지 않는 로그인 방식을 요구합니다",
         "fix": "카메라에서 Digest 또는 Basic 인증을 허용하세요."
       },
       "forbidden": {
-        "what": "{host}가 이 스트림을 허용하지 않습니다",
+        "what": "카메라({host})가 이 스트림을 허용하지 않습니다",
         "fix": "카메라에서 이 사용자에게 실시간 보기 권한을 주세요."
       },
       "path_not_found": {
@@ -330,11 +332,11 @@ export default {
         "fix": "이 카메라를 보는 다른 프로그램을 닫거나 두 번째 스트림을 사용하세요."
       },
       "transport_refused": {
-        "what": "{host}는 {transport} 전송을 지원하지 않습니다",
+        "what": "카메라({host})는 {transport} 전송을 지원하지 않습니다",
         "fix": "설정에서 이 카메라의 전송 방식을 바꾸세요."
       },
       "status": {
-        "what": "{host}가 {step} 요청에 상태 {status}(으)로 응답합니다",
+        "what": "카메라({host})가 {step} 요청에 오류로 응답합니다 (상태 {status})",
         "fix": "계속 시도합니다. 그래도 안 되면 카메라를 다시 시작하세요."
       },
       "bad_answer": {
@@ -362,7 +364,7 @@ export default {
         "fix": "자동으로 다시 연결합니다. 자주 일어나면 카메라의 케이블과 전원을 확인하세요."
       },
       "broken_stream": {
-        "what": "{host}가 잘못된 스트림을 보냅니다",
+        "what": "카메라({host})가 잘못된 스트림을 보냅니다",
         "fix": "자동으로 다시 연결합니다. 내용: {detail}"
       },
       "small_udp_buffer": {

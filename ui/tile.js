@@ -1,6 +1,6 @@
 // A camera's status in, its tile out: picture, state in plain words, what is wrong and what to do, figures, address.
 
-import { Player } from "./player.js";
+import { Player, decodesH265 } from "./player.js";
 import { faultWords, label, number, span, stateWord, word } from "./words.js";
 
 /** Trouble that is over is shown for so long, seconds. */
@@ -79,7 +79,7 @@ export class Tile {
     const camera = this.#camera;
     if (camera === undefined) return;
     const wanted = camera.on_demand ? this.#watching : camera.state === "streaming";
-    if (this.#visible && !document.hidden && this.#hlsEnabled && wanted) this.#player.start();
+    if (this.#visible && !document.hidden && this.#hlsEnabled && wanted && decodes(camera)) this.#player.start();
     else this.#player.stop();
   }
 
@@ -99,10 +99,10 @@ export class Tile {
     const asleep = camera.on_demand && !this.#watching;
     if (!this.#hlsEnabled) this.#cover("trouble", word("hls_off"), word("hls_off_fix"));
     else if (view === "playing") this.#cover("none");
-    else if (view === "none") this.#cover("trouble", word("no_player"));
+    else if (view === "none") this.#cover("trouble", word("cannot_play", { what: "HLS" }), word("open_in_vlc"));
     else if (view === "blocked") this.#cover("tap", word("tap_to_play"), word("tap_saving"));
-    else if (view === "codec") this.#cover("trouble", word("codec_unplayable", { codec: camera.video?.codec ?? "?" }), word("codec_unplayable_fix"));
     else if (fails(camera)) this.#coverFault();
+    else if (view === "codec" || !decodes(camera)) this.#cover("trouble", word("cannot_play", { what: camera.video?.codec }), word("choose_h264"));
     else if (asleep) this.#cover("tap", word("tap_to_watch"), word("tap_wakes"));
     else if (camera.state !== "streaming") this.#cover("busy", word("connecting"));
     else this.#cover("busy", word(view === "retrying" ? "retrying" : "loading"));
@@ -186,6 +186,8 @@ export class Tile {
     if (element.ariaLabel !== name) element.ariaLabel = name;
   }
 }
+
+const decodes = ({ video }) => video?.codec !== "H.265" || decodesH265;
 
 /** True from the first failure until the picture is back, also during the attempts between. */
 function fails({ state, last_error: fault, last_error_age: age }) {
