@@ -25,6 +25,9 @@ pub(super) fn snapshot() -> Snapshot {
     });
     gate.last_error_age = Some(61);
     roof.on_demand = true;
+    // From its last time awake: no reason for anything now.
+    roof.last_error = Some(Fault { code: "silent", sentence: "silent for 10 s".to_owned(), args: BTreeMap::new() });
+    roof.last_error_age = Some(7200);
     let cameras = [yard(), gate, roof, camera("dock", CameraState::Starting)];
     Snapshot {
         version: "0.1.0",

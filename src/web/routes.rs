@@ -162,8 +162,8 @@ fn is_segment_name(name: &str) -> bool {
     let Some((prefix, number)) = name.strip_suffix(".ts").and_then(|stem| stem.split_once("_main_seg")) else {
         return false;
     };
-    let alphanumeric = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    name.len() <= 64 && alphanumeric(prefix) && alphanumeric(number) && number.bytes().all(|byte| byte.is_ascii_digit())
+    let all = |text: &str, test: fn(&u8) -> bool| !text.is_empty() && text.as_bytes().iter().all(test);
+    name.len() <= 64 && all(prefix, u8::is_ascii_alphanumeric) && all(number, u8::is_ascii_digit)
 }
 
 /// Why there is no stream to answer from.
