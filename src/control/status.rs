@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -148,6 +149,23 @@ impl CameraStatus {
         self.last_error.as_ref().filter(|_| relevant)
     }
 
+    /// The playlist while it is worth serving: one that does not move any more makes players wait without a word, but
+    /// a short break should not stop them.
+    pub fn live_playlist(&self) -> Option<&Arc<str>> {
+        let hls = self.hls.as_ref()?;
+        let fresh = match self.state {
+            CameraState::Streaming => true,
+            CameraState::Sleeping => false,
+            CameraState::Starting | CameraState::Waiting => {
+                let age = self.last_key_frame_age.map(Duration::try_from_secs_f64);
+                matches!(age, Some(Ok(age)) if age.as_secs() < hls.window_seconds.max(Self::LEAST_GRACE))
+            }
+        };
+        hls.playlist.as_ref().filter(|_| fresh)
+    }
+
+    /// How long the playlist of a camera that failed is served at least, seconds.
+    const LEAST_GRACE: u64 = 10;
     /// The longest pause between two attempts (after refused passwords) and one attempt's duration, seconds.
     const LONGEST_PAUSE: u64 = 330;
 }

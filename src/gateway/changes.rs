@@ -26,9 +26,8 @@ impl Changes {
             _ => true,
         };
         let find = |plan: &Plan, id: StreamId| plan.cameras.iter().find(|camera| camera.camera.id == id).cloned();
-        let changed = |camera: &CameraPlan, other: &Plan| {
-            every_camera || find(other, camera.camera.id).as_ref() != Some(camera)
-        };
+        let changed =
+            |camera: &CameraPlan, other: &Plan| every_camera || find(other, camera.camera.id).as_ref() != Some(camera);
         let ids = |plan: &Plan, other: &Plan| {
             plan.cameras.iter().filter(|camera| changed(camera, other)).map(|camera| camera.camera.id).collect()
         };

@@ -61,7 +61,8 @@ mod tests {
 
     #[test]
     fn memory_is_read_in_bytes() {
-        let status = "VmRSS:\t   999 kB\nRssAnon:\t    2048 kB\nRssFile:\t    3072 kB\nRssShmem:\t       4 kB\nThreads:\t10\n";
+        let status =
+            "VmRSS:\t   999 kB\nRssAnon:\t    2048 kB\nRssFile:\t    3072 kB\nRssShmem:\t       4 kB\nThreads:\t10\n";
         assert_eq!(parse(status), Usage { anonymous: 2 << 20, file: 3 << 20, shared: 4096, threads: 10 });
         assert_eq!(parse("garbage"), Usage::default());
         assert!(usage().anonymous > 0 && usage().threads > 0);

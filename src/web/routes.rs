@@ -6,7 +6,7 @@ use super::answer::{self, Coding, Headers};
 use super::http::{Method, Request, Response};
 use super::metrics::Sample;
 use super::{api, metrics, page};
-use crate::control::{CameraState, CameraStatus, HlsStatus, Snapshot};
+use crate::control::{CameraState, CameraStatus, Snapshot};
 use crate::media::StreamId;
 
 /// What the routes need to know besides the snapshot.
@@ -20,8 +20,6 @@ pub struct RouteSettings {
 const RETRY_AFTER: u64 = 2;
 /// A key frame interval from which it is named as the cause of a missing playlist, seconds.
 const LONG_GOP: f64 = 4.0;
-/// How long a failing camera's playlist is served at least, so that a short break does not stop players, seconds.
-const LEAST_GRACE: u64 = 10;
 
 /// Answers `request` from `snapshot`; `gate` is what `/metrics` shows besides it.
 ///
@@ -32,7 +30,7 @@ const LEAST_GRACE: u64 = 10;
 /// 2. `authorise` says whether this client may.
 /// 3. With HLS off, everything under `/hls` and `/api/v1/hls` is 503 "HLS is not enabled".
 /// 4. A stream that is not configured is 404.
-/// 5. A playlist is 200 while it is fresh: the camera streams, or it has only just stopped.
+/// 5. A playlist is 200 while it is live ([`CameraStatus::live_playlist`]): the camera streams, or only just failed.
 /// 6. Else, the first time, the gate shall wait ([`Response::WaitFor`]) if that can help: the camera sleeps, starts,
 ///    streams without a complete segment, or is on demand (so that asking counts as demand). After the wait, or when
 ///    an always-on camera has failed, it is 503 with `Retry-After` and the cause.
@@ -197,10 +195,7 @@ fn find<'a>(snapshot: &'a Snapshot, id: &str) -> Result<&'a CameraStatus, Refusa
 }
 
 fn playlist(camera: &CameraStatus, request: &Request, coding: Coding) -> Response {
-    if let Some(hls) = &camera.hls
-        && let Some(playlist) = &hls.playlist
-        && is_fresh(camera, hls)
-    {
+    if let Some(playlist) = camera.live_playlist() {
         let mut headers = cors();
         headers.push(("Cache-Control", "no-cache".to_owned()));
         return answer::text(200, "application/vnd.apple.mpegurl", playlist.as_bytes().to_vec(), headers, coding);
@@ -213,18 +208,6 @@ fn playlist(camera: &CameraStatus, request: &Request, coding: Coding) -> Respons
     let mut headers = cors();
     headers.push(("Retry-After", RETRY_AFTER.to_string()));
     answer::fault(503, &format!("camera {}: {cause}", camera.id), code, headers)
-}
-
-/// A playlist that does not move any more makes players wait without a word; a short break should not stop them.
-fn is_fresh(camera: &CameraStatus, hls: &HlsStatus) -> bool {
-    match camera.state {
-        CameraState::Streaming => true,
-        CameraState::Sleeping => false,
-        CameraState::Starting | CameraState::Waiting => {
-            let age = camera.last_key_frame_age.map(std::time::Duration::try_from_secs_f64);
-            matches!(age, Some(Ok(age)) if age.as_secs() < hls.window_seconds.max(LEAST_GRACE))
-        }
-    }
 }
 
 /// Why a camera has no playlist, and the fault's code.

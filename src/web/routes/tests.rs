@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::fixture::{PLAYLIST, camera, get, header, only, parts, snapshot, yard};
 use super::*;
-use crate::control::Fault;
+use crate::control::{Fault, HlsStatus};
 
 const PLAIN: RouteSettings = RouteSettings { compression: false };
 
