@@ -48,7 +48,7 @@ impl Backoff {
             self.refusals = self.refusals.saturating_add(1);
             let left = LOGIN_TRIES.saturating_sub(self.refusals);
             if let Cause::PasswordRefused { tries_left, .. } = cause {
-                *tries_left = left;
+                *tries_left = Some(left);
             }
             if left == 0 {
                 return LOCK_PAUSE;
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     fn refused() -> Cause {
-        Cause::PasswordRefused { host: "10.0.0.5".into(), tries_left: 0 }
+        Cause::PasswordRefused { host: "10.0.0.5".into(), tries_left: None }
     }
 
     #[test]

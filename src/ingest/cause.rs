@@ -106,15 +106,12 @@ pub enum Cause {
         host: String,
     },
     /// 401 with credentials.
-    #[error(
-        "password refused by {host}{}",
-        if *tries_left > 0 { format!("; tries left: {tries_left}") } else { "; trying every 5 minutes, because cameras lock accounts".into() }
-    )]
+    #[error("password refused by {host}{}", more_tries(*tries_left))]
     PasswordRefused {
         /// The camera.
         host: String,
-        /// Attempts before it is only one every 5 minutes.
-        tries_left: u32,
+        /// Attempts before it is only one every 5 minutes; absent where none follows.
+        tries_left: Option<u32>,
     },
     /// The camera wants a way to log in that is neither Digest nor Basic.
     #[error("{host} asks for a login that is not supported: allow Digest or Basic authentication in the camera")]
@@ -261,7 +258,8 @@ impl Cause {
                 vec![("host", host.clone()), ("step", step.to_string())]
             }
             Self::PasswordRefused { host, tries_left } => {
-                vec![("host", host.clone()), ("tries_left", tries_left.to_string())]
+                let left = tries_left.map(|left| ("tries_left", left.to_string()));
+                [("host", host.clone())].into_iter().chain(left).collect()
             }
             Self::PathNotFound { path } => vec![("path", path.clone())],
             Self::SessionLimit { host, status } => vec![("host", host.clone()), ("status", status.to_string())],
@@ -291,7 +289,7 @@ impl Cause {
             Some(401) if text.contains("without WWW-Authenticate") => Self::LoginUnsupported { host },
             // Past DESCRIBE the password was right: a 401 is a camera that changed its nonce. Counted as a failure,
             // not as a refusal.
-            Some(401) if step == Step::Describe => Self::PasswordRefused { host, tries_left: 0 },
+            Some(401) if step == Step::Describe => Self::PasswordRefused { host, tries_left: None },
             Some(403) => Self::Forbidden { host },
             Some(404) => Self::PathNotFound { path: settings.shown_path() },
             Some(status @ (453 | 503)) => Self::SessionLimit { host, status },
@@ -329,6 +327,14 @@ impl Cause {
     /// True for the answers that count towards locking an account.
     pub(super) const fn is_refused_login(&self) -> bool {
         matches!(self, Self::PasswordRefused { .. } | Self::PasswordNeeded { .. } | Self::LoginUnsupported { .. })
+    }
+}
+
+fn more_tries(left: Option<u32>) -> String {
+    match left {
+        None => String::new(),
+        Some(0) => "; trying every 5 minutes, because cameras lock accounts".to_owned(),
+        Some(left) => format!("; tries left: {left}"),
     }
 }
 

@@ -15,7 +15,7 @@ use retina::client::{
     TcpTransportOptions, TeardownPolicy, UdpTransportOptions,
 };
 use retina::codec::{FrameFormat, ParameterSetInsertion, aac, h26x};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::hub::Hub;
 use crate::media::{AudioFormat, Track, VideoFormat};
@@ -35,6 +35,8 @@ const TEARDOWN_BEFORE_RECONNECT: Duration = Duration::from_secs(6);
 const TEARDOWN_AT_END: Duration = Duration::from_secs(1);
 /// How long finding out why a connection does not come about may take.
 const DIAGNOSIS: Duration = Duration::from_secs(1);
+/// GStreamer's server answers 503 to a DESCRIBE that comes before it let go of the connection that it refused.
+const AFTER_REFUSED_TRANSPORT: Duration = Duration::from_millis(300);
 /// Frames handed on in a row before other tasks get their turn.
 const BATCH: u32 = 32;
 /// What the muxer wants: NAL bounds without a start code scan, parameter sets placed by us, sound ready for TS.
@@ -77,6 +79,8 @@ struct Camera {
     settings: Settings,
     group: Arc<SessionGroup>,
     backoff: Backoff,
+    /// Answered 461 to TCP.
+    refuses_tcp: bool,
 }
 
 /// A session that plays.
@@ -110,7 +114,7 @@ impl Camera {
     fn new(settings: Settings) -> Self {
         let backoff = Backoff::new(settings.seed);
         let group = SessionGroup::default().named(settings.id.to_string());
-        Self { settings, group: Arc::new(group), backoff }
+        Self { settings, group: Arc::new(group), backoff, refuses_tcp: false }
     }
 
     async fn serve(&mut self, hub: &Hub, meter: &Meter, on_event: &mut impl FnMut(Event)) -> Infallible {
@@ -125,6 +129,8 @@ impl Camera {
             meter.forget_rates();
             let retry_in = self.backoff.wait_after(&mut cause, streamed);
             log::warn!("{id}: {cause}; next attempt in {:.0} s", retry_in.as_secs_f64());
+            // Next time by TCP again: a firewall may let through what the camera refused once.
+            self.refuses_tcp &= !matches!(cause, Cause::NoUdpPackets { .. });
             on_event(Event::Failed { cause, retry_in });
             self.await_teardown().await;
             sleep_until(ended + retry_in).await;
@@ -217,14 +223,22 @@ impl Camera {
         match self.settings.transport {
             TransportChoice::Tcp => self.open(Transport::Tcp).await,
             TransportChoice::Udp => self.open(Transport::Udp).await,
-            TransportChoice::Auto => match self.open(Transport::Tcp).await {
-                Err(Cause::TransportRefused { .. }) => {
-                    self.await_teardown().await;
-                    self.open(Transport::Udp).await
-                }
-                result => result,
-            },
+            TransportChoice::Auto => self.open_either().await,
         }
+    }
+
+    /// TCP, or UDP when the camera refuses TCP. Remembers that it did, until UDP fails as well.
+    async fn open_either(&mut self) -> Result<Live, Cause> {
+        if !self.refuses_tcp {
+            match self.open(Transport::Tcp).await {
+                Err(Cause::TransportRefused { .. }) => self.refuses_tcp = true,
+                result => return result,
+            }
+            sleep(AFTER_REFUSED_TRANSPORT).await;
+        }
+        let result = self.open(Transport::Udp).await;
+        self.refuses_tcp = !matches!(result, Err(Cause::TransportRefused { .. }));
+        result
     }
 
     async fn open(&mut self, transport: Transport) -> Result<Live, Cause> {
