@@ -12,7 +12,7 @@ const STEPS: [u64; 6] = [1, 2, 4, 8, 16, 24];
 /// Up to so much is added, of the step: 24 s become 30 s at most.
 const JITTER: f64 = 0.25;
 /// A session that delivered for so long shows that the camera works: the next failure is a first one.
-const PROOF: Duration = Duration::from_secs(10);
+const PROOF: Duration = Duration::from_secs(5);
 
 /// One camera's waits.
 #[derive(Debug)]
@@ -83,10 +83,10 @@ mod tests {
     fn a_camera_that_worked_is_tried_again_soon() {
         let mut backoff = Backoff::new(1);
         for _ in 0..9 {
-            backoff.wait_after(&mut Cause::Silent { seconds: 10 }, Duration::from_secs(9));
+            backoff.wait_after(&mut Cause::Silent { seconds: 10 }, Duration::from_secs(4));
         }
         assert_eq!(backoff.attempt(), 10);
-        let wait = backoff.wait_after(&mut Cause::Silent { seconds: 10 }, Duration::from_secs(10));
+        let wait = backoff.wait_after(&mut Cause::Silent { seconds: 10 }, Duration::from_secs(5));
         assert!(wait < Duration::from_secs(2));
     }
 
