@@ -1,0 +1,471 @@
+//! Ingest against the demo camera and its faults: what is delivered, what is said, and how often the camera is asked.
+#![cfg(feature = "demo")]
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may")]
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_lite::future::{or, poll_once};
+use porthole::demo::{self, Audio, Auth, Camera, Clip, Fault, Method};
+use porthole::hub::{Hub, Limits};
+use porthole::ingest::{
+    Credentials, Event, Facts, Meter, Report, Settings, Timeouts, Transport, TransportChoice, Warning, probe, run,
+};
+use porthole::media::{AccessUnit, StreamId, Ticks, Track, VideoCodec, nal};
+use tokio::net::TcpListener;
+use tokio::time::sleep;
+
+/// No test waits longer.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// What a task told and delivered.
+#[derive(Default)]
+struct Seen {
+    events: Vec<Event>,
+    units: Vec<Rc<AccessUnit>>,
+    facts: Facts,
+}
+
+impl Seen {
+    fn failures(&self) -> Vec<String> {
+        let sentence = |event: &Event| match event {
+            Event::Failed { cause, .. } => Some(cause.to_string()),
+            _ => None,
+        };
+        self.events.iter().filter_map(sentence).collect()
+    }
+
+    fn transports(&self) -> Vec<Transport> {
+        let transport = |event: &Event| match event {
+            Event::Connected { transport, .. } => Some(*transport),
+            _ => None,
+        };
+        self.events.iter().filter_map(transport).collect()
+    }
+
+    fn warnings(&self) -> Vec<Warning> {
+        let warning = |event: &Event| match event {
+            Event::Warning(warning) => Some(warning.clone()),
+            _ => None,
+        };
+        self.events.iter().filter_map(warning).collect()
+    }
+
+    fn sessions(&self) -> usize {
+        self.events.iter().filter(|event| matches!(event, Event::Streaming)).count()
+    }
+
+    fn of(&self, track: Track) -> impl Iterator<Item = &Rc<AccessUnit>> {
+        self.units.iter().filter(move |unit| unit.track == track)
+    }
+
+    fn breaks(&self) -> Vec<usize> {
+        self.of(Track::Video).enumerate().filter(|(_, unit)| unit.discontinuity).map(|(index, _)| index).collect()
+    }
+
+    /// What every reader of the hub may rely on.
+    fn check_promises(&self) {
+        for track in [Track::Video, Track::Audio] {
+            let units: Vec<_> = self.of(track).collect();
+            assert!(units.iter().all(|unit| unit.dts <= unit.pts && (!unit.discontinuity || unit.key_frame)));
+            assert!(units.windows(2).all(|pair| pair[0].dts < pair[1].dts), "{track:?} goes back");
+        }
+    }
+}
+
+fn settings(port: u16) -> Settings {
+    let second = Duration::from_secs(1);
+    Settings {
+        id: StreamId::parse("demo").unwrap(),
+        url: format!("rtsp://127.0.0.1:{port}/demo").parse().unwrap(),
+        credentials: None,
+        transport: TransportChoice::Auto,
+        audio: true,
+        timeouts: Timeouts { connect: second, answer: second, first_picture: second, silence: second },
+        seed: 1,
+    }
+}
+
+/// Runs `task` in a runtime like the gateway's, beside `camera`, which is given time to count what it was told.
+fn beside<T>(camera: &Camera, task: impl AsyncFnOnce(u16) -> T) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let executor = smol::LocalExecutor::new();
+    runtime.block_on(executor.run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let serve = async {
+            camera.clone().serve(listener).await;
+            unreachable!("the camera serves for ever")
+        };
+        let work = async {
+            let result = task(port).await;
+            sleep(Duration::from_millis(50)).await;
+            result
+        };
+        or(work, serve).await
+    }))
+}
+
+/// Watches until `enough`; fails when that takes too long.
+async fn watch(settings: Settings, enough: impl Fn(&Seen) -> bool) -> Seen {
+    let (hub, meter) = (Hub::new(), Rc::new(Meter::default()));
+    let mut reader = hub.subscribe(Limits { units: 10_000, bytes: 100_000_000 });
+    let seen = RefCell::new(Seen::default());
+    let begun = Instant::now();
+    let stop = async {
+        loop {
+            while let Some(delivery) = reader.try_next() {
+                seen.borrow_mut().units.push(delivery.unit);
+            }
+            if enough(&seen.borrow()) {
+                break;
+            }
+            let failures = seen.borrow().failures();
+            assert!(begun.elapsed() < LIMIT, "not within {LIMIT:?}: {failures:?}");
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    run(settings, hub, Rc::clone(&meter), |event| seen.borrow_mut().events.push(event), stop).await;
+    let mut seen = seen.into_inner();
+    seen.facts = meter.facts();
+    seen.check_promises();
+    seen
+}
+
+fn watch_camera(camera: &Camera, change: impl FnOnce(&mut Settings), enough: impl Fn(&Seen) -> bool) -> Seen {
+    beside(camera, async |port| {
+        let mut settings = settings(port);
+        change(&mut settings);
+        watch(settings, enough).await
+    })
+}
+
+fn login(user: &str, password: &str) -> Option<Credentials> {
+    Some(Credentials { username: user.to_owned(), password: password.to_owned() })
+}
+
+#[test]
+fn pictures_and_sound_arrive_by_tcp_and_the_session_is_torn_down() {
+    let camera = Camera::new(demo::Settings::default());
+    let seen = watch_camera(&camera, |_| {}, |seen| seen.of(Track::Video).count() >= 40);
+    assert_eq!((seen.transports(), seen.failures(), seen.breaks()), (vec![Transport::Tcp], vec![], vec![]));
+    let first = &seen.units[0];
+    assert!(first.key_frame && first.pts == Ticks::from_secs(10));
+    assert_eq!((first.format.video.codec, first.format.video.width), (VideoCodec::H264, 640));
+    assert_eq!(first.format.audio.as_ref().unwrap().sample_rate, 16_000);
+    for unit in seen.of(Track::Video) {
+        let kinds: Vec<_> = nal::units(&unit.data).map(|unit| nal::kind(VideoCodec::H264, unit)).collect();
+        assert!(!kinds.contains(&nal::Kind::ParameterSet));
+    }
+    for unit in seen.of(Track::Audio) {
+        assert_eq!(unit.data[..2], [0xFF, 0xF1], "ADTS");
+    }
+    assert_eq!(seen.facts.access_units, seen.units.len() as u64);
+    let counters = camera.counters();
+    assert_eq!((counters.sessions, counters.teardowns, counters.open_sessions), (1, 1, 0));
+}
+
+#[test]
+fn a_camera_that_refuses_tcp_is_asked_by_udp() {
+    let camera = Camera::new(demo::Settings { tcp: false, ..demo::Settings::default() });
+    let seen = watch_camera(&camera, |_| {}, |seen| seen.of(Track::Video).count() >= 20);
+    assert_eq!((seen.transports(), seen.failures()), (vec![Transport::Udp], vec![]));
+    assert_eq!((camera.counters().most_sessions, camera.counters().describes), (1, 2));
+    let tcp = |settings: &mut Settings| settings.transport = TransportChoice::Tcp;
+    let seen = watch_camera(&camera, tcp, |seen| !seen.failures().is_empty());
+    assert_eq!(seen.failures(), ["127.0.0.1 does not send by TCP: choose another transport for this camera"]);
+}
+
+#[test]
+fn passwords_with_any_characters_open_digest_and_basic() {
+    let (user, password) = ("admin".to_owned(), "p@ss:w/ö\"rd%1 ?#".to_owned());
+    let digest = Auth::Digest { user: user.clone(), password: password.clone() };
+    for auth in [digest, Auth::Basic { user: user.clone(), password: password.clone() }] {
+        let camera = Camera::new(demo::Settings { auth, ..demo::Settings::default() });
+        let right = |settings: &mut Settings| settings.credentials = login(&user, &password);
+        assert_eq!(watch_camera(&camera, right, |seen| seen.units.len() > 5).failures(), Vec::<String>::new());
+        assert_eq!(camera.counters().wrong_credentials, 0);
+        let seen = watch_camera(&camera, |_| {}, |seen| !seen.failures().is_empty());
+        assert_eq!(seen.failures(), ["127.0.0.1 asks for a user name and a password: enter them in the configuration"]);
+    }
+}
+
+#[test]
+fn a_refused_password_is_tried_three_times_only() {
+    let auth = Auth::Digest { user: "admin".to_owned(), password: "right".to_owned() };
+    let camera = Camera::new(demo::Settings { auth, ..demo::Settings::default() });
+    let wrong = |settings: &mut Settings| settings.credentials = login("admin", "s3cret");
+    let third = Cell::new(None);
+    let seen = watch_camera(&camera, wrong, |seen| {
+        if seen.failures().len() == 3 && third.get().is_none() {
+            third.set(Some(Instant::now()));
+        }
+        third.get().is_some_and(|at: Instant| at.elapsed() > Duration::from_secs(2))
+    });
+    assert_eq!(
+        seen.failures(),
+        [
+            "password refused by 127.0.0.1; tries left: 2",
+            "password refused by 127.0.0.1; tries left: 1",
+            "password refused by 127.0.0.1; trying every 5 minutes, because cameras lock accounts"
+        ]
+    );
+    assert!(matches!(seen.events.last(), Some(Event::Failed { retry_in, .. }) if retry_in.as_secs() == 300));
+    assert_eq!(camera.counters().wrong_credentials, 3);
+}
+
+#[test]
+fn a_stale_nonce_is_not_a_refused_password() {
+    let auth = Auth::Digest { user: "admin".to_owned(), password: "right".to_owned() };
+    let camera = Camera::new(demo::Settings { auth, ..demo::Settings::default() });
+    camera.set_faults([Fault::StaleNonce]);
+    let right = |settings: &mut Settings| settings.credentials = login("admin", "right");
+    let seen = watch_camera(&camera, right, |seen| {
+        let failures = seen.failures().len();
+        if failures > 0 {
+            camera.set_faults([]);
+        }
+        seen.units.len() > 5
+    });
+    assert_eq!(seen.failures(), ["127.0.0.1 answers PLAY with status 401"]);
+}
+
+#[test]
+fn each_failure_has_its_sentence() {
+    let broken = "127.0.0.1 sends a broken stream: ";
+    let cases: &[(Fault, &str)] = &[
+        (Fault::Status(Method::Describe, 404), "path /demo not found on the camera (404)"),
+        (Fault::Status(Method::Describe, 403), "127.0.0.1 forbids this stream (403): "),
+        (Fault::Status(Method::Setup, 453), "127.0.0.1 has no session left (453): "),
+        (Fault::Status(Method::Play, 503), "127.0.0.1 has no session left (503): "),
+        (Fault::Status(Method::Play, 500), "127.0.0.1 answers PLAY with status 500"),
+        (Fault::Hang(Method::Describe), "127.0.0.1 does not answer DESCRIBE: "),
+        (Fault::Hang(Method::Setup), "127.0.0.1 does not answer SETUP: "),
+        (Fault::Hang(Method::Play), "127.0.0.1 does not answer PLAY: "),
+        (Fault::HangAtConnect, "127.0.0.1 does not answer DESCRIBE: "),
+        (Fault::CloseAtConnect, "127.0.0.1 closed the connection during DESCRIBE"),
+        (Fault::Garbage, "does not speak RTSP: check the port (usually 554)"),
+        (Fault::JpegInSdp, "sends JPEG: H.264 or H.265 is needed, choose it in the camera"),
+        (Fault::FreezeAfter(0), "connected but no picture in 1 s"),
+        (Fault::FreezeAfter(5), "silent for 1 s"),
+        (Fault::CloseAfter(5), "127.0.0.1 closed the connection during streaming"),
+        (Fault::WrongSsrc, broken),
+    ];
+    for (fault, expected) in cases {
+        let camera = Camera::new(demo::Settings::default());
+        camera.set_faults([fault.clone()]);
+        let seen = watch_camera(&camera, |_| {}, |seen| !seen.failures().is_empty());
+        let said = seen.failures().remove(0);
+        assert!(said.contains(expected), "{fault:?}: {said}");
+    }
+}
+
+#[test]
+fn where_nobody_listens_the_connection_is_refused() {
+    let camera = Camera::new(demo::Settings::default());
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = |settings: &mut Settings| settings.url.set_port(Some(closed)).unwrap();
+    let seen = watch_camera(&camera, url, |seen| !seen.failures().is_empty());
+    assert_eq!(
+        seen.failures(),
+        [format!(
+            "connection refused by 127.0.0.1 on port {closed}: check the RTSP port, and that RTSP is enabled in the camera"
+        )]
+    );
+}
+
+#[test]
+fn udp_that_does_not_get_through_is_told_from_a_camera_without_pictures() {
+    let camera = Camera::new(demo::Settings::default());
+    camera.set_faults([Fault::FreezeAfter(0)]);
+    let udp = |settings: &mut Settings| settings.transport = TransportChoice::Udp;
+    let seen = watch_camera(&camera, udp, |seen| !seen.failures().is_empty());
+    assert_eq!(seen.failures(), ["no packets arrived by UDP in 1 s: is a firewall between?"]);
+}
+
+#[test]
+fn a_camera_that_freezes_or_closes_is_reconnected_on_one_timeline_with_one_session_at_a_time() {
+    for fault in [Fault::FreezeAfter(20), Fault::CloseAfter(20)] {
+        let camera = Camera::new(demo::Settings::default());
+        camera.set_faults([fault.clone()]);
+        let seen = watch_camera(
+            &camera,
+            |_| {},
+            |seen| {
+                if !seen.failures().is_empty() {
+                    camera.set_faults([]);
+                }
+                seen.sessions() == 2 && seen.of(Track::Video).count() > 60
+            },
+        );
+        assert_eq!((seen.breaks().len(), camera.counters().most_sessions), (1, 1), "{fault:?}");
+        // One format: the camera is the same as before.
+        assert!(seen.units.iter().all(|unit| Rc::ptr_eq(&unit.format, &seen.units[0].format)));
+        let (first, last) = (&seen.units[0], seen.of(Track::Video).last().unwrap());
+        let drift = (last.pts - first.pts) - Ticks::from_duration(last.received - first.received);
+        assert!(drift.0.abs() < 90_000 / 2, "{fault:?}: {} ticks off the clock", drift.0);
+    }
+}
+
+#[test]
+fn a_camera_absent_at_start_is_found_when_it_comes() {
+    let camera = Camera::new(demo::Settings::default());
+    let seen = beside(&camera, async |_| {
+        let late = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = late.local_addr().unwrap();
+        drop(late);
+        let serve = async {
+            sleep(Duration::from_millis(300)).await;
+            camera.clone().serve(TcpListener::bind(address).await.unwrap()).await;
+            unreachable!("the camera serves for ever")
+        };
+        or(watch(settings(address.port()), |seen| seen.units.len() > 5), serve).await
+    });
+    assert_eq!(seen.failures().len(), 1);
+    assert!(seen.breaks().is_empty(), "the first run is no break");
+}
+
+#[test]
+fn a_clock_that_jumps_keeps_flowing_and_breaks_once() {
+    for ticks in [90_000_000, -90_000_000] {
+        let camera = Camera::new(demo::Settings::default());
+        camera.set_faults([Fault::TimestampJump { after: 20, ticks }]);
+        let seen = watch_camera(&camera, |_| {}, |seen| seen.of(Track::Video).count() >= 50);
+        assert_eq!((seen.breaks().len(), seen.failures(), seen.warnings()), (1, vec![], vec![Warning::ClockJump]));
+        let pts: Vec<_> = seen.of(Track::Video).map(|unit| unit.pts.0).collect();
+        assert!(pts.windows(2).all(|pair| pair[1] - pair[0] < 45_000), "no hole on the timeline");
+    }
+}
+
+#[test]
+fn another_sps_takes_effect_with_a_break() {
+    let camera = Camera::new(demo::Settings::default());
+    camera.set_faults([Fault::SwitchClip { after: 20, clip: Arc::new(Clip::small()) }]);
+    let seen = watch_camera(&camera, |_| {}, |seen| seen.of(Track::Video).count() >= 40);
+    let formats: Vec<_> = seen.events.iter().filter(|event| matches!(event, Event::Format(_))).collect();
+    assert_eq!((formats.len(), seen.breaks(), seen.failures()), (2, vec![20], vec![]));
+    let widths: Vec<_> = seen.of(Track::Video).map(|unit| unit.format.video.width).collect();
+    assert!(widths[19] == 640 && widths[20] < 640, "{widths:?}");
+}
+
+#[test]
+fn lost_packets_are_counted_and_pictures_go_on() {
+    let camera = Camera::new(demo::Settings::default());
+    camera.set_faults([Fault::DropEvery(10)]);
+    let seen = watch_camera(&camera, |_| {}, |seen| seen.of(Track::Video).count() >= 40);
+    assert!(seen.facts.lost_packets > 3 && seen.units.iter().any(|unit| unit.lost_packets > 0));
+    assert_eq!(seen.failures(), Vec::<String>::new());
+}
+
+#[test]
+fn parameter_sets_may_come_from_the_description_or_in_band_alone() {
+    for fault in [Fault::NoParameterSetsInSdp, Fault::NoParameterSetsInBand] {
+        let camera = Camera::new(demo::Settings::default());
+        camera.set_faults([fault]);
+        let seen = watch_camera(&camera, |_| {}, |seen| seen.units.len() > 5);
+        assert_eq!(seen.units[0].format.video.parameter_sets.len(), 2);
+    }
+}
+
+#[test]
+fn sound_stays_with_the_picture_without_rtp_info() {
+    for faults in [vec![], vec![Fault::NoRtpInfo]] {
+        let camera = Camera::new(demo::Settings::default());
+        camera.set_faults(faults);
+        let seen = watch_camera(&camera, |_| {}, |seen| seen.of(Track::Audio).count() > 20);
+        let apart = |unit: &Rc<AccessUnit>| {
+            let picture = seen.of(Track::Video).next().unwrap();
+            (unit.pts - picture.pts) - Ticks::from_duration(unit.received.saturating_duration_since(picture.received))
+        };
+        assert!(seen.of(Track::Audio).map(apart).all(|apart| apart.0.abs() < 90_000 / 4));
+    }
+}
+
+#[test]
+fn other_sound_is_skipped_with_a_reason_and_the_picture_plays() {
+    for (audio, name) in [(Audio::pcmu_silence(), "PCMU"), (Audio::opus_silence(), "OPUS")] {
+        let clip = Arc::new(Clip::builtin().with_audio(audio));
+        let camera = Camera::new(demo::Settings { clip, ..demo::Settings::default() });
+        let seen = watch_camera(&camera, |_| {}, |seen| seen.units.len() > 5);
+        let skipped = seen.events.iter().find_map(|event| match event {
+            Event::SoundSkipped(sound) => Some((sound.codec.clone(), sound.reason.to_string())),
+            _ => None,
+        });
+        let reason = format!("{name} sound is not carried by HLS: choose AAC in the camera");
+        assert_eq!(skipped, Some((name.to_owned(), reason)));
+    }
+}
+
+#[test]
+fn sound_can_be_left_out() {
+    let camera = Camera::new(demo::Settings::default());
+    let seen = watch_camera(&camera, |settings| settings.audio = false, |seen| seen.units.len() > 20);
+    assert_eq!(seen.of(Track::Audio).count(), 0);
+    assert_eq!(seen.units[0].format.audio, None);
+}
+
+#[test]
+fn a_task_that_is_dropped_tears_its_session_down_too() {
+    let camera = Camera::new(demo::Settings::default());
+    beside(&camera, async |port| {
+        let (hub, meter) = (Hub::new(), Rc::new(Meter::default()));
+        let delivering = async {
+            while hub.published() == 0 {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        or(run(settings(port), hub.clone(), meter, |_| {}, std::future::pending()), delivering).await;
+    });
+    assert_eq!((camera.counters().teardowns, camera.counters().open_sessions), (1, 0));
+}
+
+#[test]
+fn stopping_waits_for_a_hanging_teardown_one_second_at_most() {
+    let camera = Camera::new(demo::Settings::default());
+    camera.set_faults([Fault::Hang(Method::Teardown)]);
+    let stopped = Cell::new(None);
+    beside(&camera, async |port| {
+        let seen = watch(settings(port), |seen| {
+            let enough = seen.units.len() > 5;
+            stopped.set(enough.then(Instant::now));
+            enough
+        });
+        let mut seen = std::pin::pin!(seen);
+        while poll_once(&mut seen).await.is_none() {
+            sleep(Duration::from_millis(10)).await;
+        }
+        let took = stopped.get().unwrap().elapsed();
+        assert!((900..1300).contains(&took.as_millis()), "{took:?}");
+    });
+}
+
+#[test]
+fn a_probe_says_what_the_camera_sends_and_where_it_plays() {
+    let camera = Camera::new(demo::Settings::default());
+    let look = |camera: &Camera| -> Report {
+        let (least, most) = (Duration::from_secs(2), Duration::from_secs(6));
+        beside(camera, async |port| probe(settings(port), least, most).await).unwrap()
+    };
+    let printed = look(&camera).to_string();
+    for line in [
+        "transport  TCP",
+        "video      H.264 640x360, avc1.",
+        "rate       15.0 pictures/s, ",
+        "key frames every 1.0 s",
+        "no B-frames",
+        "sound      AAC 16000 Hz, 1 channels",
+        "lost       0 packets",
+        "plays as HLS     yes\n",
+        "plays as WebRTC  yes, but without sound",
+    ] {
+        assert!(printed.contains(line), "{line:?} in\n{printed}");
+    }
+    assert_eq!((camera.counters().sessions, camera.counters().teardowns), (1, 1));
+    camera.set_faults([Fault::Status(Method::Describe, 404)]);
+    let (least, most) = (Duration::from_secs(1), Duration::from_secs(2));
+    let failed =
+        beside(&camera, async |port| probe(settings(port), least, most).await).map(|report| report.to_string());
+    assert_eq!(failed.unwrap_err().to_string(), "path /demo not found on the camera (404)");
+}
