@@ -136,7 +136,7 @@ impl Intake {
         let stamp = self.timeline.video(frame.raw, frame.began, restart);
         self.flowing = true;
         self.broken &= !key_frame;
-        self.watch_key_frames(key_frame, discontinuity, stamp.dts, frame.received);
+        self.watch_key_frames(key_frame, stamp.dts, frame.received);
         let unit = AccessUnit {
             track: Track::Video,
             pts: stamp.pts,
@@ -152,12 +152,8 @@ impl Intake {
     }
 
     fn take_sound(&mut self, frame: Frame) -> Taken {
-        // Before the session's first key frame a sound would still belong to the run before.
-        let (true, Some(format)) = (self.flowing, self.format.clone()) else {
-            self.timeline.skip_audio(frame.raw);
-            return Taken::Skipped { lost_packets: frame.lost_packets };
-        };
-        let Some(pts) = self.timeline.audio(frame.raw, frame.received) else {
+        // Before the session's first key frame there is no time for it, and it would belong to the run before.
+        let (Some(pts), Some(format)) = (self.timeline.audio(frame.raw, frame.received), self.format.clone()) else {
             return Taken::Skipped { lost_packets: frame.lost_packets };
         };
         let unit = AccessUnit {
@@ -176,7 +172,7 @@ impl Intake {
 
     fn skip_picture(&mut self, frame: &Frame) -> Taken {
         self.timeline.skip_video(frame.raw);
-        self.watch_key_frames(false, false, Ticks::ZERO, frame.received);
+        self.watch_key_frames(false, Ticks::ZERO, frame.received);
         Taken::Skipped { lost_packets: frame.lost_packets }
     }
 
@@ -196,7 +192,7 @@ impl Intake {
         true
     }
 
-    fn watch_key_frames(&mut self, key_frame: bool, discontinuity: bool, dts: Ticks, now: Instant) {
+    fn watch_key_frames(&mut self, key_frame: bool, dts: Ticks, now: Instant) {
         let since = *self.patient_since.get_or_insert(now);
         if !key_frame {
             let waited = now.saturating_duration_since(since);
@@ -206,7 +202,7 @@ impl Intake {
             return;
         }
         self.patient_since = Some(now);
-        let gop = self.last_key_frame.replace(dts).filter(|_| !discontinuity).map(|last| dts - last);
+        let gop = self.last_key_frame.replace(dts).map(|last| dts - last);
         if let Some(gop) = gop.filter(|gop| *gop > LONG_GOP) {
             let seconds = (gop + Ticks::from_millis(500)).to_duration().as_secs();
             self.warn(Warning::LongGop { seconds });

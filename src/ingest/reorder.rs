@@ -56,7 +56,8 @@ impl Reorder {
     /// a little later; returns how much later, so that decoding times go on growing.
     pub(super) fn restart(&mut self, promise: Option<usize>, pts: Ticks) -> Ticks {
         self.promised = promise.is_some();
-        self.depth = promise.unwrap_or(self.observed).min(MAX_DEPTH);
+        self.observed = promise.unwrap_or(self.observed).min(MAX_DEPTH);
+        self.depth = self.observed;
         self.waiting.clear();
         self.recent.clear();
         self.primed = 0;
@@ -69,7 +70,7 @@ impl Reorder {
 
     /// True when pictures showed a deeper reordering than `stamp` works with: restart at the next key frame.
     pub(super) fn must_grow(&self) -> bool {
-        !self.promised && self.observed > self.depth
+        self.observed > self.depth
     }
 
     /// True once a picture came after one that is shown later (B-frames).
@@ -88,8 +89,8 @@ impl Reorder {
         self.interval
     }
 
-    /// The times of the next picture in decode order, shown at `pts`. Times that cannot be (equal to another
-    /// picture's, or before what was decoded already) are moved up by as little as possible.
+    /// The times of the next picture in decode order, shown at `pts`. Times that cannot be, since decoding has passed
+    /// them, are moved up by as little as possible.
     pub(super) fn stamp(&mut self, pts: Ticks) -> Stamp {
         self.observe(pts);
         if self.primed == 0 && self.waiting.is_empty() {
@@ -105,7 +106,7 @@ impl Reorder {
         } else {
             self.waiting.remove(0)
         };
-        // Only before the first restart can a lead reach below what was decoded: then times end up a tick apart.
+        // Equal presentation times, or a lead that reaches below what was decoded, end up a tick apart.
         let dts = self.last_dts.map_or(dts, |last| dts.max(last + Ticks(1)));
         if let Some(last) = self.last_dts {
             let delta = dts - last;
@@ -135,14 +136,10 @@ impl Reorder {
         let _ = self.recent.push_back(pts);
     }
 
-    /// Enters `pts` among the waiting ones, at the first free time from `pts` on that was not passed yet.
+    /// Enters `pts` among the waiting ones, or the first time after it that decoding has not reached.
     fn claim(&mut self, pts: Ticks) -> Ticks {
-        let mut pts = self.last_dts.map_or(pts, |last| pts.max(last + Ticks(1)));
-        let mut place = self.waiting.partition_point(|other| *other < pts);
-        while self.waiting.get(place) == Some(&pts) {
-            pts += Ticks(1);
-            place += 1;
-        }
+        let pts = self.last_dts.map_or(pts, |last| pts.max(last + Ticks(1)));
+        let place = self.waiting.partition_point(|other| *other < pts);
         // Cannot fail: the queue holds at most `depth` times between two calls, and has room for one more.
         let _ = self.waiting.insert(place, pts);
         pts

@@ -127,6 +127,9 @@ mod tests {
         assert_eq!(reorder_depth(VideoCodec::H265, &two), Some(2));
         assert_eq!(reorder_depth(VideoCodec::H265, &none), Some(0));
         assert_eq!(reorder_depth(VideoCodec::H265, &layers), Some(0));
+        // Two sub-layers, with a profile for the lower one: no reordering without the upper one, two pictures with it.
+        let upper = bytes("42010301600000030090000003000003005ac000000300000300000300000300000300005aa00a080f165bcaf0");
+        assert_eq!(reorder_depth(VideoCodec::H265, &upper), Some(2));
     }
 
     #[test]

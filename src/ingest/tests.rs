@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::intake::{Frame, Intake, MAX_PICTURE, Taken};
+use super::intake::{Frame, Intake, MAX_PICTURE, Picture, Taken};
 use super::{SkipReason, Warning};
 use crate::media::{AccessUnit, AudioFormat, StreamFormat, Ticks, Track, VideoCodec, VideoFormat};
 
@@ -165,6 +165,16 @@ fn frames_without_a_slice_and_huge_pictures_are_skipped() {
     assert!(camera.send(Track::Video, 40, 3600, &[]).is_none());
     assert!(camera.send(Track::Video, 40, 3600, &vec![0x65; MAX_PICTURE + 1]).is_none());
     assert_eq!(camera.warnings, [Warning::HugePicture { bytes: 4_194_305, limit: 4_194_304 }]);
+}
+
+#[test]
+fn a_key_frame_has_key_slices_only() {
+    let of = |data: &[u8]| Picture::of(VideoCodec::H264, data);
+    assert_eq!(of(&[0, 0, 0, 1, 0x09, 0, 0, 0, 1, 0x65, 0, 0, 0, 1, 0x65]), Picture { slices: 2, key_frame: true });
+    assert_eq!(of(&[0, 0, 0, 1, 0x65, 0, 0, 0, 1, 0x41]), Picture { slices: 2, key_frame: false });
+    assert_eq!(of(&[0, 0, 0, 1, 0x09]), Picture { slices: 0, key_frame: false });
+    let cra = Picture::of(VideoCodec::H265, &[0, 0, 0, 2, 21 << 1, 1]);
+    assert_eq!(cra, Picture { slices: 1, key_frame: true });
 }
 
 #[test]

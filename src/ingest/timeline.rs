@@ -91,11 +91,6 @@ impl Timeline {
         self.first_video.get_or_insert(raw);
     }
 
-    /// Sound that is not delivered, likewise.
-    pub(super) fn skip_audio(&mut self, raw: Ticks) {
-        self.first_audio.get_or_insert(raw);
-    }
-
     /// True when the camera's clock jumped before this picture.
     pub(super) fn jumps(&self, raw: Ticks) -> bool {
         let Some(anchor) = self.video else { return false };
@@ -285,7 +280,9 @@ mod tests {
             last = timeline.video(Ticks(raw), t0 + millis(40 * n as u64), n == 0).dts;
         }
         assert!(timeline.wants_restart());
+        timeline.audio(Ticks(28_800), t0 + millis(300));
         let key = timeline.video(Ticks(32_400), t0 + millis(300), true);
+        assert_eq!(timeline.audio(Ticks(32_400), t0 + millis(320)), Some(key.pts), "sound moves along");
         assert!(key.dts > last && key.pts > key.dts);
         assert!(!timeline.wants_restart());
         let next = timeline.video(Ticks(46_800), t0 + millis(340), false);
