@@ -136,6 +136,25 @@ impl Config {
     }
 }
 
+impl Camera {
+    /// A camera for one probe, from its address alone (user information in it becomes the credentials).
+    ///
+    /// # Errors
+    /// When `url` is not a camera's address, in a sentence.
+    pub fn for_probe(url: &str, transport: Transport) -> Result<Self, String> {
+        let (url, user) = read_url(url)?;
+        let id = StreamId::parse("probe").expect("\"probe\" is an id");
+        let credentials = user.map(|(username, password)| Credentials { username, password: Secret::new(password) });
+        let idle_timeout = Duration::ZERO;
+        Ok(Self { id, name: id.to_string(), url, credentials, transport, on_demand: false, idle_timeout, audio: true })
+    }
+
+    /// Replaces the credentials.
+    pub fn log_in(&mut self, username: String, password: String) {
+        self.credentials = Some(Credentials { username, password: Secret::new(password) });
+    }
+}
+
 type ReadSecret<'r> = &'r mut dyn FnMut(&Path) -> Result<String, String>;
 
 fn read(report: &mut Report<'_>, read_secret: ReadSecret<'_>) -> Config {
@@ -186,7 +205,7 @@ fn read_hls<'t>(mut fields: Fields<'_, 't>, report: &mut Report<'t>) -> Hls {
             default
         }
     };
-    let cleanup_threshold = fields.integer("cleanup_threshold", 20, 8..=200, "files", report);
+    let cleanup_threshold = fields.integer("cleanup_threshold", 20, 8..=64, "files", report);
     let least = 2 * segment_count + 2;
     if cleanup_threshold < least {
         let sentence = format!(

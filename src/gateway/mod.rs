@@ -1,3 +1,401 @@
-//! Placeholder
+//! The composition root: a plan in; cameras, outputs and the web port out, supervised until a signal ends them.
+
+mod camera;
 mod changes;
+mod lock;
+mod record;
 mod signal;
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use smol::{LocalExecutor, Task};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
+use tokio::time::{interval, sleep, timeout};
+
+pub use self::camera::ingest_settings;
+use self::camera::{Entry, Shared};
+use self::changes::Changes;
+use self::lock::FolderLock;
+use crate::config::task::{Files, load};
+use crate::config::{Machine, Plan, TmpfsFacts};
+use crate::control::{self, Command, Commands, Control, ItemStatus, MemoryStatus, Snapshot, StatusBoard, Wake};
+use crate::hls::{self, Store};
+use crate::media::StreamId;
+use crate::web;
+use crate::system;
+
+/// Sessions are torn down within this when the gateway ends; SIGTERM ends it within 2 s.
+const STOP_TIME: Duration = Duration::from_millis(1500);
+/// Ages and rates in the snapshot are renewed this often; changes are published at once.
+const STATUS_PERIOD: Duration = Duration::from_secs(1);
+/// Commands that may wait: as many as there are workers, and one for the gate.
+const COMMANDS_BESIDE_WORKERS: usize = 1;
+
+/// Why the gateway does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The web port.
+    #[error(transparent)]
+    Web(#[from] web::task::TaskError),
+    /// The folder for segments.
+    #[error("cannot use the folder for segments: {0}")]
+    Folder(#[from] lock::LockError),
+    /// The runtime.
+    #[error("cannot start the media thread: {0}")]
+    Runtime(#[source] io::Error),
+}
+
+/// A future that runs beside the gateway on the media thread, such as a built-in camera.
+pub type Beside = Pin<Box<dyn Future<Output = ()>>>;
+
+/// Runs `plan` until SIGTERM or SIGINT. On SIGHUP the plan is made anew from `files`, if there are any.
+///
+/// # Errors
+/// When the web port or the folder for segments cannot be had.
+pub fn run(plan: Plan, files: Option<Files>, beside: Option<Beside>) -> Result<(), RunError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .max_blocking_threads(1)
+        .build()
+        .map_err(RunError::Runtime)?;
+    let executor = Rc::new(LocalExecutor::new());
+    let tasks = Rc::clone(&executor);
+    let result = runtime.block_on(executor.run(async move {
+        if let Some(beside) = beside {
+            tasks.spawn(beside).detach();
+        }
+        let mut gateway = Gateway::start(plan, files, tasks)?;
+        gateway.run().await;
+        gateway.stop().await;
+        Ok(())
+    }));
+    // Tasks that were detached are dropped here, while the reactor still stands.
+    let guard = runtime.enter();
+    drop(executor);
+    drop(guard);
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    result
+}
+
+/// What the machine offers for a plan with this output folder.
+pub fn machine(output_dir: &Path) -> Machine {
+    let tmpfs = system::filesystem(output_dir).map(|(is_tmpfs, size)| TmpfsFacts { is_tmpfs, size });
+    Machine { memory: system::machine_memory(), tmpfs }
+}
+
+type Cameras = Rc<RefCell<Vec<(Rc<Entry>, Task<()>)>>>;
+
+struct Gateway {
+    plan: Plan,
+    files: Option<Files>,
+    shared: Shared,
+    cameras: Cameras,
+    changed: Rc<Notify>,
+    control: Control,
+    board: Arc<StatusBoard>,
+    counters: Arc<web::GateCounters>,
+    /// The plan as the status task sees it.
+    facts: Rc<RefCell<PlanFacts>>,
+    web: Option<Task<()>>,
+    lock: Option<FolderLock>,
+}
+
+/// What the snapshot says of the plan.
+#[derive(Clone, Debug, Default)]
+struct PlanFacts {
+    board: String,
+    memory_limit: u64,
+    tmpfs_limit: u64,
+    hls_enabled: bool,
+}
+
+impl Gateway {
+    fn start(plan: Plan, files: Option<Files>, executor: Rc<LocalExecutor<'static>>) -> Result<Self, RunError> {
+        // The port comes first: another gateway that runs already keeps its files.
+        let listener = web::task::bind(plan.web.listen)?;
+        let (control, commands) = control::channel(plan.web.workers + COMMANDS_BESIDE_WORKERS);
+        let shared = Shared { executor: Rc::clone(&executor), store: Store::new() };
+        let mut gateway = Self {
+            plan,
+            files,
+            shared,
+            cameras: Cameras::default(),
+            changed: Rc::default(),
+            control,
+            board: Arc::new(StatusBoard::new()),
+            counters: Arc::default(),
+            facts: Rc::default(),
+            web: None,
+            lock: None,
+        };
+        gateway.prepare_folder()?;
+        gateway.note_plan();
+        let ids: Vec<_> = gateway.plan.cameras.iter().map(|camera| camera.camera.id).collect();
+        gateway.start_cameras(&ids);
+        executor.spawn(obey(commands, Rc::clone(&gateway.cameras))).detach();
+        executor.spawn(gateway.publish()).detach();
+        gateway.serve_web(listener);
+        Ok(gateway)
+    }
+
+    /// Takes the output folder for this process alone, and removes what a crashed run left there.
+    fn prepare_folder(&mut self) -> Result<(), RunError> {
+        let folder = self.plan.hls.as_ref().map(|hls| hls.output_dir.clone());
+        if self.lock.as_ref().map(FolderLock::folder) == folder.as_deref() {
+            return Ok(());
+        }
+        self.lock = folder.as_deref().map(FolderLock::take).transpose()?;
+        if let Some(folder) = folder {
+            let ids: Vec<_> = self.plan.cameras.iter().map(|camera| camera.camera.id).collect();
+            hls::clean_leftovers(&folder, &ids);
+        }
+        Ok(())
+    }
+
+    fn note_plan(&self) {
+        *self.facts.borrow_mut() = PlanFacts {
+            board: self.plan.board.clone(),
+            memory_limit: self.plan.memory_limit,
+            tmpfs_limit: self.plan.tmpfs_limit,
+            hls_enabled: self.plan.hls.is_some(),
+        };
+        self.changed.notify_one();
+    }
+
+    fn start_cameras(&self, ids: &[StreamId]) {
+        let stream_bytes = self.plan.hls.as_ref().map_or(0, |hls| hls.segments.stream_bytes);
+        let mut running: Vec<_> = self.cameras.take();
+        for (entry, _) in &running {
+            entry.stream_bytes.set(stream_bytes);
+        }
+        for plan in self.plan.cameras.iter().filter(|plan| ids.contains(&plan.camera.id)) {
+            let entry = Entry::new(plan.clone(), stream_bytes, &self.changed, now());
+            let task = camera::run(Rc::clone(&entry), self.plan.hls.clone(), self.shared.clone());
+            running.push((entry, self.shared.executor.spawn(task)));
+        }
+        let place = |id: StreamId| self.plan.cameras.iter().position(|plan| plan.camera.id == id);
+        running.sort_by_key(|(entry, _)| place(entry.plan.camera.id));
+        self.cameras.replace(running);
+        self.changed.notify_one();
+    }
+
+    async fn stop_cameras(&self, ids: &[StreamId]) {
+        let (stopping, staying): (Vec<_>, Vec<_>) =
+            self.cameras.take().into_iter().partition(|(entry, _)| ids.contains(&entry.plan.camera.id));
+        self.cameras.replace(staying);
+        for (entry, _) in &stopping {
+            entry.stop.give();
+        }
+        let all = async {
+            for (_, task) in stopping {
+                task.await;
+            }
+        };
+        if timeout(STOP_TIME, all).await.is_err() {
+            log::warn!("some cameras did not answer the TEARDOWN in time");
+        }
+    }
+
+    fn serve_web(&mut self, listener: std::net::TcpListener) {
+        let address = self.plan.web.listen;
+        let settings = self.web_settings();
+        let routes = web::routes::RouteSettings { compression: self.plan.web.compression };
+        let (board, counters) = (Arc::clone(&self.board), Arc::clone(&self.counters));
+        let respond = move |request: &web::http::Request| {
+            web::routes::respond(request, &board.read(), &counters.samples(), &routes)
+        };
+        let store = self.shared.store.clone();
+        let seams = web::task::Seams {
+            control: self.control.clone(),
+            board: Arc::clone(&self.board),
+            segments: store,
+            respond: Arc::new(respond),
+            counters: Arc::clone(&self.counters),
+        };
+        log::info!("listening on http://{address}");
+        self.web = Some(self.shared.executor.spawn(async move {
+            if let Err(error) = web::task::run(listener, settings, seams).await {
+                log::error!("the web port stopped: {error}");
+            }
+        }));
+    }
+
+    fn web_settings(&self) -> web::Settings {
+        let web = &self.plan.web;
+        let socket_dir = match &self.plan.hls {
+            Some(hls) => hls.output_dir.join(".http"),
+            None => std::env::temp_dir().join(format!("porthole-http-{}", web.listen.port())),
+        };
+        web::Settings {
+            workers: web.workers,
+            connections: web.connections,
+            connections_per_address: web.connections,
+            ..web::Settings::new(socket_dir)
+        }
+    }
+
+    /// Serves until a signal ends it.
+    async fn run(&mut self) {
+        let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()));
+        let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = signals else {
+            log::error!("cannot listen for signals; only SIGKILL will end this process");
+            return std::future::pending().await;
+        };
+        loop {
+            let ends = smol::future::or(
+                async {
+                    terminate.recv().await;
+                    Some("SIGTERM")
+                },
+                async {
+                    interrupt.recv().await;
+                    Some("SIGINT")
+                },
+            );
+            let reload = async {
+                hangup.recv().await;
+                None
+            };
+            match smol::future::or(ends, reload).await {
+                Some(name) => {
+                    log::info!("{name}: stopping");
+                    return;
+                }
+                None => self.reload().await,
+            }
+        }
+    }
+
+    /// Reads the configuration anew and restarts what changed; a wrong one changes nothing.
+    async fn reload(&mut self) {
+        let Some(files) = &self.files else {
+            log::warn!("SIGHUP: there is no configuration file to read");
+            return;
+        };
+        let new = match load(files, machine) {
+            Ok(plan) => plan,
+            Err(error) => {
+                log::error!("SIGHUP: the configuration is not taken over, the old one keeps running:\n{error}");
+                return;
+            }
+        };
+        let changes = Changes::between(&self.plan, &new);
+        if changes.is_empty() {
+            log::info!("SIGHUP: nothing changed");
+        } else {
+            log::info!("SIGHUP: stopping {:?}, starting {:?}", changes.stop, changes.start);
+        }
+        self.stop_cameras(&changes.stop).await;
+        let old = std::mem::replace(&mut self.plan, new);
+        if let Err(error) = self.prepare_folder() {
+            log::error!("SIGHUP: {error}");
+        }
+        self.note_plan();
+        self.start_cameras(&changes.start);
+        if changes.web || old.hls.is_some() != self.plan.hls.is_some() {
+            self.restart_web(&old).await;
+        }
+    }
+
+    async fn restart_web(&mut self, old: &Plan) {
+        if let Some(task) = self.web.take() {
+            task.cancel().await;
+        }
+        match web::task::bind(self.plan.web.listen) {
+            Ok(listener) => self.serve_web(listener),
+            Err(error) => {
+                log::error!("SIGHUP: {error}; listening on {} as before", old.web.listen);
+                self.plan.web.listen = old.web.listen;
+                match web::task::bind(old.web.listen) {
+                    Ok(listener) => self.serve_web(listener),
+                    Err(error) => log::error!("SIGHUP: {error}; there is no web port"),
+                }
+            }
+        }
+    }
+
+    /// Ends everything: sessions are torn down, files removed.
+    async fn stop(mut self) {
+        let ids: Vec<_> = self.cameras.borrow().iter().map(|(entry, _)| entry.plan.camera.id).collect();
+        self.stop_cameras(&ids).await;
+        if let Some(task) = self.web.take() {
+            task.cancel().await;
+        }
+        drop(self.lock.take());
+        log::info!("stopped");
+    }
+
+    /// Publishes the snapshot when something changed, and every second for ages and rates.
+    fn publish(&self) -> impl Future<Output = ()> + 'static {
+        let (changed, cameras, board) = (Rc::clone(&self.changed), Rc::clone(&self.cameras), Arc::clone(&self.board));
+        let facts = Rc::clone(&self.facts);
+        let started = now();
+        async move {
+            let mut ticks = interval(STATUS_PERIOD);
+            let usage = Cell::new(system::Usage::default());
+            loop {
+                let tick = async {
+                    ticks.tick().await;
+                    true
+                };
+                let change = async {
+                    changed.notified().await;
+                    false
+                };
+                let fresh = smol::future::or(change, tick).await;
+                if fresh {
+                    usage.set(system::usage());
+                }
+                let (facts, usage) = (facts.borrow().clone(), usage.get());
+                board.publish(snapshot(&cameras.borrow(), facts, usage, started, fresh));
+            }
+        }
+    }
+}
+
+fn snapshot(cameras: &[(Rc<Entry>, Task<()>)], facts: PlanFacts, usage: system::Usage, started: Instant, fresh: bool) -> Snapshot {
+    let at = now();
+    let cameras: Vec<_> = cameras.iter().map(|(entry, _)| entry.record.status(at, fresh)).collect();
+    let tmpfs = cameras.iter().filter_map(|camera| camera.hls.as_ref()).map(|hls| hls.tmpfs_bytes).sum();
+    Snapshot {
+        version: env!("CARGO_PKG_VERSION"),
+        board: facts.board,
+        uptime_seconds: at.saturating_duration_since(started).as_secs(),
+        threads: usage.threads,
+        memory: MemoryStatus {
+            resident: ItemStatus { used: usage.anonymous + usage.file, limit: facts.memory_limit },
+            tmpfs: ItemStatus { used: tmpfs, limit: facts.tmpfs_limit },
+        },
+        hls_enabled: facts.hls_enabled,
+        cameras,
+    }
+}
+
+/// Carries out commands.
+async fn obey(commands: Commands, cameras: Cameras) {
+    while let Ok(command) = commands.recv().await {
+        match command {
+            Command::Wake(id, reply) => {
+                let cameras = cameras.borrow();
+                let answer = cameras.iter().find(|(entry, _)| entry.plan.camera.id == id).map_or(Wake::Unknown, |(entry, _)| {
+                    entry.demand.ask(now());
+                    if entry.record.delivers() { Wake::Delivering } else { Wake::Starting }
+                });
+                let _ = reply.try_send(answer);
+            }
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the composition root reads the clock for those that must not")]
+fn now() -> Instant {
+    Instant::now()
+}

@@ -1,14 +1,14 @@
 //! Clocks: time since boot, and the wall clock once the kernel says that it is synchronised.
 
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use nix::time::{ClockId, clock_gettime};
 
 use crate::media::WallTime;
 
-/// Seconds since the machine was booted, suspend included (CLOCK_BOOTTIME). Never goes back until the next boot.
-pub fn boot_seconds() -> u64 {
-    clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(0, |time| u64::try_from(time.tv_sec()).unwrap_or(0))
+/// Time since the machine was booted, suspend included (CLOCK_BOOTTIME). Never goes back until the next boot.
+pub fn since_boot() -> Duration {
+    clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from)
 }
 
 /// The wall clock, if the kernel calls it synchronised (`adjtimex(2)`); boards boot without a clock.
@@ -38,7 +38,7 @@ mod tests {
     #[test]
     fn time_since_boot_matches_the_kernel() {
         let uptime: f64 = std::fs::read_to_string("/proc/uptime").unwrap().split(' ').next().unwrap().parse().unwrap();
-        let seconds = f64::from(u32::try_from(boot_seconds()).unwrap());
+        let seconds = since_boot().as_secs_f64();
         assert!((seconds - uptime).abs() < 5.0, "{seconds} against {uptime}");
     }
 

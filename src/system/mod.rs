@@ -4,6 +4,6 @@ mod clock;
 mod process;
 mod storage;
 
-pub use clock::{boot_seconds, trusted_wall_time};
+pub use clock::{since_boot, trusted_wall_time};
 pub use process::{Thread, Usage, threads, usage};
 pub use storage::{filesystem, machine_memory};

@@ -1,0 +1,201 @@
+//! What is known of one camera: its task's events in, the status that everybody reads out.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::Notify;
+
+use crate::config::Camera;
+use crate::control::{AudioStatus, CameraState, CameraStatus, Fault, HlsStatus, VideoStatus};
+use crate::ingest::{Cause, Event, Meter, SkippedSound, Warning, shown_url};
+use crate::media::StreamFormat;
+
+/// One camera's record. Shared on the media thread.
+pub(super) struct Record {
+    camera: Camera,
+    pub(super) meter: Rc<Meter>,
+    changed: Rc<Notify>,
+    known: RefCell<Known>,
+    /// The status as last made; dropped when something changes.
+    status: RefCell<Option<Arc<CameraStatus>>>,
+}
+
+struct Known {
+    state: CameraState,
+    since: Instant,
+    transport: Option<&'static str>,
+    format: Option<Rc<StreamFormat>>,
+    skipped: Option<SkippedSound>,
+    last_error: Option<(Fault, Instant)>,
+    warnings: Vec<Fault>,
+    hls: Option<HlsStatus>,
+}
+
+impl Record {
+    pub(super) fn new(camera: Camera, changed: Rc<Notify>, now: Instant) -> Self {
+        let state = if camera.on_demand { CameraState::Sleeping } else { CameraState::Starting };
+        let known = Known {
+            state,
+            since: now,
+            transport: None,
+            format: None,
+            skipped: None,
+            last_error: None,
+            warnings: Vec::new(),
+            hls: None,
+        };
+        Self { camera, meter: Rc::default(), changed, known: RefCell::new(known), status: RefCell::default() }
+    }
+
+    /// The camera goes to sleep, or is woken.
+    pub(super) fn on_sleep(&self, sleeps: bool, now: Instant) {
+        let mut known = self.known.borrow_mut();
+        known.enter(if sleeps { CameraState::Sleeping } else { CameraState::Starting }, now);
+        if sleeps {
+            (known.transport, known.skipped) = (None, None);
+            known.warnings.clear();
+        }
+        drop(known);
+        self.on_change();
+    }
+
+    /// Something happened to the camera. Logs it.
+    pub(super) fn on_event(&self, event: Event, now: Instant) {
+        let id = self.camera.id;
+        let mut known = self.known.borrow_mut();
+        match event {
+            // A camera that failed keeps saying why while the next attempt runs.
+            Event::Connecting { attempt: 1 } => known.enter(CameraState::Starting, now),
+            Event::Connecting { attempt } => log::debug!("{id}: attempt {attempt}"),
+            Event::Connected { transport, tool } => {
+                log::info!("{id}: connected by {} ({})", transport.name(), tool.as_deref().unwrap_or("unnamed"));
+                known.transport = Some(transport.name());
+                known.skipped = None;
+                known.warnings.clear();
+            }
+            Event::SoundSkipped(skipped) => {
+                log::info!("{id}: {} sound is left out: {}", skipped.codec, skipped.reason);
+                known.skipped = Some(skipped);
+            }
+            Event::Format(format) => {
+                let video = &format.video;
+                let sound = format.audio.as_ref().map_or(String::new(), |audio| format!(", AAC {} Hz", audio.sample_rate));
+                log::info!("{id}: {} {}x{} ({}){sound}", video.codec.name(), video.width, video.height, video.rfc6381);
+                known.format = Some(format);
+            }
+            Event::Streaming => {
+                known.enter(CameraState::Streaming, now);
+                log::info!("{id}: streaming");
+            }
+            Event::Warning(warning) => {
+                let fault = warning_fault(&warning);
+                match known.warnings.iter_mut().find(|known| known.code == fault.code) {
+                    Some(known) => *known = fault,
+                    None => {
+                        log::warn!("{id}: {warning}");
+                        known.warnings.push(fault);
+                    }
+                }
+            }
+            Event::Failed { cause, retry_in } => {
+                log::warn!("{id}: {cause}; trying again in {:.1} s", retry_in.as_secs_f64());
+                known.last_error = Some((cause_fault(&cause), now));
+                known.enter(CameraState::Waiting, now);
+            }
+        }
+        drop(known);
+        self.on_change();
+    }
+
+    /// HLS has something new to say; `None`: it is off, or the camera sleeps.
+    pub(super) fn on_hls(&self, hls: Option<HlsStatus>) {
+        self.known.borrow_mut().hls = hls;
+        self.on_change();
+    }
+
+    fn on_change(&self) {
+        self.status.borrow_mut().take();
+        self.changed.notify_one();
+    }
+
+    /// True while pictures arrive.
+    pub(super) fn delivers(&self) -> bool {
+        let known = self.known.borrow();
+        known.state == CameraState::Streaming && known.hls.as_ref().is_none_or(|hls| hls.playlist.is_some())
+    }
+
+    /// The status; `fresh`: with ages and rates as of `now`, else as of the last change.
+    pub(super) fn status(&self, now: Instant, fresh: bool) -> Arc<CameraStatus> {
+        let mut cached = self.status.borrow_mut();
+        match &*cached {
+            Some(status) if !fresh => Arc::clone(status),
+            _ => Arc::clone(cached.insert(Arc::new(self.make_status(now)))),
+        }
+    }
+
+    fn make_status(&self, now: Instant) -> CameraStatus {
+        let known = self.known.borrow();
+        let facts = self.meter.facts();
+        let age = |then: Instant| now.saturating_duration_since(then);
+        let video = known.format.as_ref().map(|format| VideoStatus {
+            codec: format.video.codec.name(),
+            rfc6381: format.video.rfc6381.clone(),
+            width: format.video.width,
+            height: format.video.height,
+            fps: facts.fps,
+            gop_seconds: facts.gop.map(crate::media::Ticks::as_secs_f64),
+            b_frames: facts.b_frames,
+        });
+        CameraStatus {
+            id: self.camera.id,
+            name: self.camera.name.clone(),
+            state: known.state,
+            since_seconds: age(known.since).as_secs(),
+            on_demand: self.camera.on_demand,
+            transport: known.transport,
+            url: shown_url(&self.camera.url),
+            video,
+            audio: known.audio(),
+            bitrate: facts.bitrate,
+            last_key_frame_age: facts.last_key_frame.map(|then| age(then).as_secs_f64()),
+            access_units: facts.access_units,
+            lost_packets: facts.lost_packets,
+            reconnects: facts.sessions.saturating_sub(1),
+            last_error: known.last_error.as_ref().map(|(fault, _)| fault.clone()),
+            last_error_age: known.last_error.as_ref().map(|(_, then)| age(*then).as_secs()),
+            warnings: known.warnings.clone(),
+            hls: known.hls.clone(),
+        }
+    }
+}
+
+impl Known {
+    fn enter(&mut self, state: CameraState, now: Instant) {
+        if self.state != state {
+            (self.state, self.since) = (state, now);
+        }
+    }
+
+    fn audio(&self) -> Option<AudioStatus> {
+        if let Some(audio) = self.format.as_ref().and_then(|format| format.audio.as_ref()) {
+            let sample_rate = audio.sample_rate;
+            return Some(AudioStatus { codec: "AAC".to_owned(), sample_rate, carried: true, reason: None });
+        }
+        self.skipped.as_ref().map(|skipped| AudioStatus {
+            codec: skipped.codec.clone(),
+            sample_rate: skipped.sample_rate,
+            carried: false,
+            reason: Some(skipped.reason.to_string()),
+        })
+    }
+}
+
+fn cause_fault(cause: &Cause) -> Fault {
+    Fault { code: cause.code(), sentence: cause.to_string(), args: cause.args().into_iter().collect() }
+}
+
+fn warning_fault(warning: &Warning) -> Fault {
+    Fault { code: warning.code(), sentence: warning.to_string(), args: warning.args().into_iter().collect() }
+}
