@@ -4,7 +4,10 @@ mod answer;
 mod api;
 #[cfg(test)]
 mod fixture;
+pub mod gate;
 pub mod http;
 pub mod metrics;
 mod page;
 pub mod routes;
+pub mod task;
+mod worker;
