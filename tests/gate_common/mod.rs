@@ -1,10 +1,6 @@
 //! The real gate with real workers and trivial routes in a child process, and a plain HTTP client to meet it with.
-#![expect(
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "tests fail by panicking, and each test binary uses its part"
-)]
+#![allow(dead_code, reason = "tests and a benchmark share this; each uses its part")]
+#![expect(unreachable_pub, clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking")]
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
