@@ -14,7 +14,7 @@ use gate_common::*;
 
 const PATH: &str = "/hls/cam/a.ts";
 const REQUESTS: u32 = 2000;
-const ROUNDS: u32 = 5;
+const ROUNDS: u32 = 7;
 const VIEWERS: usize = 32;
 /// The aims of the issue.
 const MOST_TIMES_NGINX: f64 = 4.0;
@@ -42,27 +42,24 @@ fn compare(nginx: &Nginx) -> ExitCode {
     keep_alive(gate.address, 100);
     keep_alive(nginx.address, 100);
 
-    // In turns, so that what else the machine does meets both.
-    let mut costs: Vec<(f64, f64)> = Vec::new();
+    // In turns, and the least counts: what else the machine does only adds.
+    let (mut gate_cost, mut nginx_cost) = (f64::MAX, f64::MAX);
     for _ in 0..ROUNDS {
-        let gate = cpu_of(&gate_pids, || keep_alive(gate.address, REQUESTS));
-        let nginx = cpu_of(&nginx_pids, || keep_alive(nginx.address, REQUESTS));
-        costs.push((gate, nginx));
+        gate_cost = gate_cost.min(cpu_of(&gate_pids, || keep_alive(gate.address, REQUESTS)));
+        nginx_cost = nginx_cost.min(cpu_of(&nginx_pids, || keep_alive(nginx.address, REQUESTS)));
     }
-    costs.sort_by(|a, b| (a.0 / a.1).total_cmp(&(b.0 / b.1)));
-    let (gate_cost, nginx_cost) = costs[costs.len() / 2];
     let ratio = gate_cost / nginx_cost;
     let first_bytes = (0..10).map(|_| (latest_first_byte(gate.address), latest_first_byte(nginx.address)));
     let (gate_first, nginx_first) = first_bytes.reduce(|a, b| (a.0.max(b.0), a.1.max(b.1))).unwrap();
 
     println!("serving a {SEGMENT_LEN} byte segment, keep-alive, loopback");
-    println!("{:44} {:>10} {:>10} {:>8} {:>8}", "", "porthole", "nginx", "ratio", "aim");
+    println!("{:50} {:>10} {:>10} {:>8} {:>8}", "", "porthole", "nginx", "ratio", "aim");
     println!(
-        "{:44} {gate_cost:>10.0} {nginx_cost:>10.0} {ratio:>8.2} {MOST_TIMES_NGINX:>8.2}",
-        "CPU us per request (median of rounds)"
+        "{:50} {gate_cost:>10.0} {nginx_cost:>10.0} {ratio:>8.2} {MOST_TIMES_NGINX:>8.2}",
+        "CPU us per request (least of rounds)"
     );
     println!(
-        "{:44} {:>10.1} {:>10.1} {:>8} {:>8}",
+        "{:50} {:>10.1} {:>10.1} {:>8} {:>8}",
         "latest first byte of 32 at once, ms (worst of 10)",
         gate_first.as_secs_f64() * 1e3,
         nginx_first.as_secs_f64() * 1e3,

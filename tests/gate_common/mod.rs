@@ -256,7 +256,7 @@ impl SegmentBytes for Bytes {
     }
 }
 
-/// Revoked at the third look.
+/// Revoked at the second look.
 struct Revoking {
     bytes: Vec<u8>,
     asked: AtomicU64,
@@ -268,7 +268,7 @@ impl SegmentBytes for Revoking {
     }
 
     fn revoked(&self) -> bool {
-        self.asked.fetch_add(1, Ordering::Relaxed) >= 2
+        self.asked.fetch_add(1, Ordering::Relaxed) >= 1
     }
 }
 

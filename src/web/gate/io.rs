@@ -11,8 +11,11 @@ use futures_lite::future::yield_now;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::timeout;
 
-/// A reader takes this much within the stall deadline; also the most that is written before other tasks get a turn.
-pub(super) const CHUNK: usize = 64 * 1024;
+/// A reader takes this much within the stall deadline; also the most that is written before other tasks get a turn: less
+/// costs more system calls, more keeps the cameras waiting for longer than 0.1 ms.
+pub(super) const CHUNK: usize = 256 * 1024;
+/// Size of the read buffer.
+pub(super) const SCRATCH: usize = 64 * 1024;
 
 /// One read buffer for all connections: an idle connection holds none.
 pub(super) type Scratch = RefCell<Box<[u8]>>;
@@ -94,7 +97,7 @@ pub(super) async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, sc
         poll_fn(|context| Pin::new(&mut *stream).poll_shutdown(context)).await?;
         let mut read = 0;
         while read < MOST_BYTES {
-            match read_some(stream, scratch, &mut Vec::new(), CHUNK).await? {
+            match read_some(stream, scratch, &mut Vec::new(), SCRATCH).await? {
                 0 => break,
                 more => read += more,
             }

@@ -75,7 +75,7 @@ pub struct Settings {
     pub head_deadline: Duration,
     /// From the end of a head to the last byte of its body.
     pub body_deadline: Duration,
-    /// A reader takes 64 KiB in this time, or is cut off.
+    /// A reader takes 256 KiB in this time, or is cut off.
     pub stall_deadline: Duration,
     /// Waiting for a worker; and again for its answer.
     pub answer_deadline: Duration,

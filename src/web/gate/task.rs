@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use futures_lite::future::{poll_once, yield_now};
 use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, send, socket};
 use smol::{LocalExecutor, Task};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::Semaphore;
@@ -21,7 +22,7 @@ use super::admit::{Admission, Seat};
 use super::answer::{client_head, line};
 use super::client::converse;
 use super::counters::GateCounters;
-use super::io::{CHUNK, Scratch, linger, write_all};
+use super::io::{SCRATCH, Scratch, linger, write_all};
 use super::refusal::Refusal;
 use super::upstream::{Reply, exchange};
 use super::{Respond, Seams, SegmentBytes, Segments, Settings};
@@ -52,6 +53,7 @@ pub(in crate::web) struct Gate {
     segments: Segments,
     respond: Arc<Respond>,
     socket: PathBuf,
+    address: UnixAddr,
     workers: RefCell<Option<Workers>>,
     workers_started: Cell<Instant>,
     worker_places: Semaphore,
@@ -78,11 +80,12 @@ impl Gate {
             worker_places: Semaphore::new(settings.workers),
             settings,
             counters,
-            scratch: RefCell::new(vec![0; CHUNK].into_boxed_slice()),
+            scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
             control,
             board,
             segments,
             respond,
+            address: UnixAddr::new(&socket)?,
             socket,
             workers: RefCell::new(Some(workers)),
             workers_started: Cell::new(now()),
@@ -245,21 +248,23 @@ impl Gate {
             }
         };
         let answer = async {
-            let stream = self.connect().await?;
-            exchange(stream, &self.scratch, request, body_follows, (self.settings.answer_bytes, deadline)).await
+            let (stream, sent) = self.send(request)?;
+            let rest = request.get(sent..).unwrap_or_default();
+            exchange(stream, &self.scratch, rest, body_follows, (self.settings.answer_bytes, deadline)).await
         };
         timeout(deadline, answer).await.map_err(|_| Refusal::NoAnswer)?
     }
 
-    async fn connect(&self) -> Result<UnixStream, Refusal> {
-        match UnixStream::connect(&self.socket).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound) => {
-                self.restart_workers(&error);
+    /// Connects to the workers and sends what their socket takes of `request` at once, nearly always all of it.
+    fn send(&self, request: &[u8]) -> Result<(UnixStream, usize), Refusal> {
+        let begun = begin(&self.address, request).or_else(|error| {
+            match error.kind() {
+                io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => self.restart_workers(&error),
+                _ => self.complain(&format!("cannot reach the HTTP workers: {error}")),
             }
-            Err(error) => self.complain(&format!("cannot reach the HTTP workers: {error}")),
-        }
-        UnixStream::connect(&self.socket).await.map_err(|_| Refusal::BadAnswer)
+            begin(&self.address, request)
+        });
+        begun.map_err(|_| Refusal::BadAnswer)
     }
 
     /// tiny_http stops accepting for ever after one error of its accept(): begin anew, at most once a second.
@@ -323,6 +328,15 @@ impl Gate {
             watched.insert(camera, now);
         }
     }
+}
+
+/// A local connection is there or refused at once, and its buffer is empty: both need no trip through the reactor.
+fn begin(address: &UnixAddr, request: &[u8]) -> io::Result<(UnixStream, usize)> {
+    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+    let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    connect(socket.as_raw_fd(), address)?;
+    let sent = send(socket.as_raw_fd(), request, MsgFlags::MSG_NOSIGNAL)?;
+    Ok((UnixStream::from_std(socket.into())?, sent))
 }
 
 /// A place among those who wait for a worker.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::answer::{self, ANSWER_HEAD_LIMIT, Answer};
-use super::io::{CHUNK, Scratch, read_some, write_all};
+use super::io::{Scratch, read_some, write_all};
 use super::refusal::Refusal;
 
 /// A worker's answer, read whole, so that a slow client never holds a worker.
@@ -22,21 +22,21 @@ impl Reply {
     }
 }
 
-/// Sends `request` and reads the answer, of which at most `most_bytes` of body are accepted; none for HEAD (`body_follows`).
+/// Sends the `rest` of a request and reads the answer, of which at most `most_bytes` of body are accepted; none for HEAD (`body_follows`).
 pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
     scratch: &Scratch,
-    request: &[u8],
+    rest: &[u8],
     body_follows: bool,
     (most_bytes, deadline): (usize, Duration),
 ) -> Result<Reply, Refusal> {
-    write_all(&mut stream, request, 0, || Some(&[]), deadline).await.map_err(|_| Refusal::BadAnswer)?;
+    write_all(&mut stream, rest, 0, || Some(&[]), deadline).await.map_err(|_| Refusal::BadAnswer)?;
     let mut bytes = Vec::new();
     let answer = loop {
         if let Some(answer) = answer::decode(&bytes).map_err(|_| Refusal::BadAnswer)? {
             break answer;
         }
-        more(&mut stream, scratch, &mut bytes, CHUNK.min(ANSWER_HEAD_LIMIT)).await?;
+        more(&mut stream, scratch, &mut bytes, ANSWER_HEAD_LIMIT).await?;
     };
     let follows = if body_follows && answer::has_body(answer.status) { answer.length } else { 0 };
     if follows > most_bytes {
