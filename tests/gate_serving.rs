@@ -5,9 +5,16 @@ mod gate_common;
 
 use std::io::{BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use gate_common::*;
+use porthole::control;
+use porthole::web::gate::{Seams, Settings};
+use porthole::web::http::Response;
+use porthole::web::task;
 
 #[test]
 #[ignore = "the server of the other tests"]
@@ -207,4 +214,69 @@ fn a_worker_that_takes_too_long_is_answered_for() {
         (answer.status, answer.body.as_slice()),
         (504, &b"{\"error\":\"the server did not answer in time\"}"[..])
     );
+}
+
+#[test]
+fn dropping_the_port_closes_it_and_leaves_nothing_behind() {
+    let dir = std::env::temp_dir().join(format!("porthole-gate-drop-{}", std::process::id()));
+    let socket = dir.join("http.sock");
+    let listener = task::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let (control, _commands) = control::channel(1);
+    let seams = Seams {
+        control,
+        board: Arc::default(),
+        segments: Rc::new(|_, _| None),
+        respond: Arc::new(|_| Response::Full { status: 200, headers: Vec::new(), body: b"here".to_vec() }),
+        counters: Arc::default(),
+    };
+    let client = std::thread::spawn(move || {
+        let mut stream = connect(address);
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        assert_eq!(read_answer(&mut stream, true).unwrap().body, b"here");
+        // Idle now; the port is dropped, and the connection ends.
+        assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+    });
+    let modes = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let port = task::run(listener, Settings::new(dir.clone()), seams);
+        let moment = async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            assert_eq!((modes(&dir), modes(&socket)), (0o700, 0o600));
+            let threads: Vec<String> = threads().filter(|name| name.starts_with("http-")).collect();
+            for worker in ["http-0", "http-1", "http-2", "http-3"] {
+                assert_eq!(threads.iter().filter(|name| *name == worker).count(), 1, "{threads:?}");
+            }
+            Ok(())
+        };
+        futures_lite::future::or(port, moment).await.unwrap();
+    });
+    client.join().unwrap();
+    assert!(!socket.exists());
+    // A joined thread may be listed for a moment longer.
+    std::thread::sleep(Duration::from_millis(50));
+    assert!(!threads().any(|name| name == "http-0"));
+    assert!(TcpStream::connect(address).is_err());
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
+fn threads() -> impl Iterator<Item = String> {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok()).map(|name| name.trim().into())
+}
+
+#[test]
+fn an_address_that_cannot_be_used_is_named_with_what_to_do() {
+    let taken = task::bind("127.0.0.1:0".parse().unwrap()).unwrap().local_addr().unwrap();
+    let _held = std::net::TcpListener::bind(taken).unwrap();
+    assert_eq!(
+        task::bind(taken).unwrap_err().to_string(),
+        format!(
+            "cannot listen on {taken}: Address already in use (os error 98); another program has this port: stop it, or \
+             change [web] listen"
+        )
+    );
+    let elsewhere = task::bind("192.0.2.1:8107".parse().unwrap()).unwrap_err().to_string();
+    assert!(elsewhere.ends_with("this machine does not have that address: change [web] listen"), "{elsewhere}");
 }

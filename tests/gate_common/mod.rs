@@ -314,41 +314,13 @@ fn respond(request: &Request, counters: &GateCounters, wakes: &AtomicU64) -> Res
     }
 }
 
+/// One line for each counter: the middle of its name, and its value.
 fn printed(counters: &GateCounters) -> String {
-    let GateCounters {
-        open,
-        connections,
-        evicted,
-        refused_full,
-        accept_errors,
-        requests,
-        refused_requests,
-        too_slow,
-        refused_busy,
-        upstream_errors,
-        waited,
-        stalled,
-        cut,
-        revoked,
-    } = counters;
     let mut text = String::new();
-    for (name, counter) in [
-        ("open", open),
-        ("connections", connections),
-        ("evicted", evicted),
-        ("refused_full", refused_full),
-        ("accept_errors", accept_errors),
-        ("requests", requests),
-        ("refused_requests", refused_requests),
-        ("too_slow", too_slow),
-        ("refused_busy", refused_busy),
-        ("upstream_errors", upstream_errors),
-        ("waited", waited),
-        ("stalled", stalled),
-        ("cut", cut),
-        ("revoked", revoked),
-    ] {
-        writeln!(text, "{name} {}", counter.read()).unwrap();
+    for (name, _, value) in counters.all() {
+        let name = name.strip_prefix("porthole_gate_").unwrap();
+        let name = if name == "connections" { "open" } else { name.trim_end_matches("_total") };
+        writeln!(text, "{name} {value}").unwrap();
     }
     text
 }

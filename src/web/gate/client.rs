@@ -86,8 +86,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     async fn request(&mut self) -> Result<(), End> {
         let head = self.read_head().await?;
         let gate = Rc::clone(&self.occupied.gate);
-        gate.busy(self.occupied.seat);
         let body = self.read_body(&head).await?;
+        gate.busy(self.occupied.seat);
         let (id, started) = gate.next_request();
         let sent = self.answer(&head, &body, id).await?;
         if log::log_enabled!(log::Level::Debug) {
@@ -196,22 +196,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         let len = segment.bytes().len();
         // If-Range names a version; a segment's URL names one version for ever, but proving that is not worth a validator.
         let asked = head.range.as_deref().filter(|_| head.method == Method::Get && !head.if_range);
-        let (status, part) = match range::pick(asked, len) {
-            Part::Whole => (reply.answer.status, 0..len),
-            Part::Some(part) => (206, part),
-            Part::Unsatisfiable => (416, 0..0),
+        let part = range::pick(asked, len);
+        // What holds for the segment (a cache may keep it for long) does not hold for a refused range.
+        let mut headers = match part {
+            Part::Unsatisfiable => b"Access-Control-Allow-Origin: *\r\n".to_vec(),
+            Part::Whole | Part::Some(_) => reply.answer.headers.clone(),
         };
-        let mut headers = reply.answer.headers.clone();
         line(&mut headers, "Accept-Ranges", "bytes");
-        match status {
-            206 => line(
-                &mut headers,
-                "Content-Range",
-                &format!("bytes {}-{}/{len}", part.start, part.end.saturating_sub(1)),
-            ),
-            416 => line(&mut headers, "Content-Range", &format!("bytes */{len}")),
-            _ => {}
-        }
+        let (status, part) = match part {
+            Part::Whole => (reply.answer.status, 0..len),
+            Part::Some(part) => {
+                let last = part.end.saturating_sub(1);
+                line(&mut headers, "Content-Range", &format!("bytes {}-{last}/{len}", part.start));
+                (206, part)
+            }
+            Part::Unsatisfiable => {
+                line(&mut headers, "Content-Range", &format!("bytes */{len}"));
+                (416, 0..0)
+            }
+        };
         let bytes = client_head(status, &headers, Some(part.len()));
         let body_len = if head.method == Method::Head { 0 } else { part.len() };
         let body = || if segment.revoked() { None } else { segment.bytes().get(part.clone()) };

@@ -21,35 +21,37 @@ impl Counter {
     }
 }
 
-/// The gate's counters since start; `open` is a level.
-#[derive(Debug, Default)]
-pub struct GateCounters {
-    /// Connections open now.
-    pub open: Counter,
-    /// Connections accepted.
-    pub connections: Counter,
-    /// Idle connections closed to make room.
-    pub evicted: Counter,
-    /// Connections answered 503 because every other was busy.
-    pub refused_full: Counter,
-    /// Errors of accept(), such as no descriptor left.
-    pub accept_errors: Counter,
-    /// Requests read whole.
-    pub requests: Counter,
-    /// Requests refused as malformed, ambiguous or unsupported.
-    pub refused_requests: Counter,
-    /// Heads and bodies that did not arrive in time.
-    pub too_slow: Counter,
-    /// Requests answered 503 because too many waited for a worker.
-    pub refused_busy: Counter,
-    /// Requests that the workers did not answer, not in time, or unreadably.
-    pub upstream_errors: Counter,
-    /// Requests that waited for a camera to start.
-    pub waited: Counter,
-    /// Answers cut off because the reader was too slow.
-    pub stalled: Counter,
-    /// Answers cut off because slow readers held the whole memory for answers.
-    pub cut: Counter,
-    /// Segments cut off because their slot was needed again.
-    pub revoked: Counter,
+macro_rules! counters {
+    ($($field:ident $name:literal $help:literal)*) => {
+        /// The gate's counters since start; `open` is a level.
+        #[derive(Debug, Default)]
+        pub struct GateCounters {
+            $(#[doc = $help] pub $field: Counter,)*
+        }
+
+        impl GateCounters {
+            /// Name, sentence and value of each, for `/metrics`; those whose name ends in `_total` only grow.
+            pub fn all(&self) -> Vec<(&'static str, &'static str, u64)> {
+                vec![$(($name, $help, self.$field.read()),)*]
+            }
+        }
+    };
+}
+
+counters! {
+    open "porthole_gate_connections" "Connections open now."
+    connections "porthole_gate_connections_total" "Connections accepted."
+    evicted "porthole_gate_evicted_total" "Idle connections closed to make room."
+    refused_full "porthole_gate_refused_full_total" "Connections answered 503 because every other was busy."
+    accept_errors "porthole_gate_accept_errors_total" "Errors of accept(), such as no descriptor left."
+    requests "porthole_gate_requests_total" "Requests read whole."
+    refused_requests "porthole_gate_refused_requests_total" "Requests refused as malformed, ambiguous or unsupported."
+    too_slow "porthole_gate_too_slow_total" "Heads and bodies that did not arrive in time."
+    refused_busy "porthole_gate_refused_busy_total" "Requests answered 503 because too many waited for a worker."
+    upstream_errors "porthole_gate_upstream_errors_total" "Requests that the workers did not answer, or not in time."
+    segments_gone "porthole_gate_segments_gone_total" "Requests for segments that had left the window."
+    waited "porthole_gate_waited_total" "Requests that waited for a camera to start."
+    stalled "porthole_gate_stalled_total" "Answers cut off because the reader was too slow."
+    cut "porthole_gate_cut_total" "Answers cut off because slow readers held the whole memory for answers."
+    revoked "porthole_gate_revoked_total" "Segments cut off because their slot was needed again."
 }

@@ -7,47 +7,44 @@ use super::{canonical, percent};
 use crate::web::http::Method;
 
 /// Longest request head, bytes, blank line included.
-pub const HEAD_LIMIT: usize = 8 * 1024;
+pub(super) const HEAD_LIMIT: usize = 8 * 1024;
 /// Longest request body, bytes.
-pub const BODY_LIMIT: usize = 64 * 1024;
+pub(in crate::web) const BODY_LIMIT: usize = 64 * 1024;
 const HEADER_COUNT_LIMIT: usize = 64;
 
 /// One request head that means one thing only.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Head {
+pub(super) struct Head {
     /// The method.
-    pub method: Method,
+    pub(super) method: Method,
     /// The path, percent-decoded; starts with `/`.
-    pub path: String,
+    pub(super) path: String,
     /// The query as sent, without `?`; visible ASCII; empty when there is none.
-    pub query: String,
+    pub(super) query: String,
     /// True for HTTP/1.0.
-    pub http_1_0: bool,
+    pub(super) http_1_0: bool,
     /// The client wants to send another request on this connection.
-    pub keep_alive: bool,
+    pub(super) keep_alive: bool,
     /// Body bytes that follow the head; at most [`BODY_LIMIT`].
-    pub content_length: usize,
+    pub(super) content_length: usize,
     /// The client waits for `100 Continue` before it sends the body.
-    pub expects_continue: bool,
+    pub(super) expects_continue: bool,
     /// `Accept-Encoding` names gzip with a quality above 0.
-    pub accepts_gzip: bool,
+    pub(super) accepts_gzip: bool,
     /// `If-None-Match`, as sent.
-    pub if_none_match: Option<String>,
+    pub(super) if_none_match: Option<String>,
     /// `Content-Type`, as sent.
-    pub content_type: Option<String>,
+    pub(super) content_type: Option<String>,
     /// `Range`, as sent.
-    pub range: Option<String>,
+    pub(super) range: Option<String>,
     /// True when `If-Range` was sent.
-    pub if_range: bool,
+    pub(super) if_range: bool,
     /// Bytes of the head, blank line included.
-    pub len: usize,
+    pub(super) len: usize,
 }
 
-/// Reads the head at the start of `bytes`; `None` while it is incomplete.
-///
-/// # Errors
-/// When the head can never become a request that the gate passes on.
-pub fn parse(bytes: &[u8]) -> Result<Option<Head>, Refusal> {
+/// Reads the head at the start of `bytes`; `None` while it is incomplete, an error when it never can become a request.
+pub(super) fn parse(bytes: &[u8]) -> Result<Option<Head>, Refusal> {
     let mut storage = [EMPTY_HEADER; HEADER_COUNT_LIMIT];
     let mut parsed = httparse::Request::new(&mut storage);
     let len = match parsed.parse(bytes) {

@@ -19,8 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use counters::{Counter, GateCounters};
-pub use head::{BODY_LIMIT, HEAD_LIMIT, Head, parse};
-pub use refusal::Refusal;
+pub(super) use head::BODY_LIMIT;
 
 use crate::control::{Control, StatusBoard};
 use crate::media::StreamId;

@@ -2,7 +2,7 @@
 
 /// A request that the gate does not pass on, or whose answer it cannot give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub(super) enum Refusal {
     /// Not HTTP/1.x by the grammar.
     #[error("this is not a well-formed HTTP request")]
     Malformed,
@@ -61,7 +61,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// The HTTP status.
-    pub fn status(self) -> u16 {
+    pub(super) fn status(self) -> u16 {
         match self {
             Self::Malformed | Self::BadTarget | Self::BadHost | Self::AmbiguousLength | Self::NotAscii => 400,
             Self::SegmentGone => 404,
@@ -85,7 +85,9 @@ impl Refusal {
 
     /// The headers and the JSON body of the answer.
     pub(super) fn answer(self) -> (Vec<u8>, Vec<u8>) {
-        let mut headers = b"Content-Type: application/json\r\nCache-Control: no-store\r\n".to_vec();
+        // Pages from elsewhere that play /hls may read why they cannot.
+        let mut headers =
+            b"Content-Type: application/json\r\nCache-Control: no-store\r\nAccess-Control-Allow-Origin: *\r\n".to_vec();
         if self.status() == 503 {
             headers.extend_from_slice(b"Retry-After: 1\r\n");
         }

@@ -108,7 +108,7 @@ impl Gate {
                 match listener.accept().await {
                     Ok((stream, peer)) => {
                         let scarce = u64::try_from(stream.as_raw_fd()).is_ok_and(|number| number >= scarce_from);
-                        self.welcome(&executor, stream, peer.ip(), scarce);
+                        self.welcome(&executor, stream, peer.ip().to_canonical(), scarce);
                     }
                     Err(error) => self.on_accept_error(&error).await,
                 }
@@ -226,6 +226,7 @@ impl Gate {
         let counter = match refusal {
             Refusal::TooSlow => &self.counters.too_slow,
             Refusal::Busy => &self.counters.refused_busy,
+            Refusal::SegmentGone => &self.counters.segments_gone,
             Refusal::NoAnswer | Refusal::BadAnswer => &self.counters.upstream_errors,
             _ => &self.counters.refused_requests,
         };
