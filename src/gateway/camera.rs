@@ -64,7 +64,9 @@ pub(super) async fn run(entry: Rc<Entry>, hls: Option<HlsPlan>, shared: Shared) 
             entry.record.on_sleep(false, now());
         }
         let hub = Hub::new();
-        let output = hls.clone().map(|hls| shared.executor.spawn(serve_hls(Rc::clone(&entry), hls, hub.clone(), shared.store.clone())));
+        let output = hls
+            .clone()
+            .map(|hls| shared.executor.spawn(serve_hls(Rc::clone(&entry), hls, hub.clone(), shared.store.clone())));
         let record = Rc::clone(&entry.record);
         let on_event = move |event| record.on_event(event, now());
         let settings = ingest_settings(&plan.camera);
@@ -134,7 +136,8 @@ async fn serve_hls(entry: Rc<Entry>, plan: HlsPlan, hub: Hub, store: Store) {
         match hls::task::run(hub.subscribe(limits), settings, store.clone(), on_change).await {
             Err(error) => {
                 log::error!("{id}: HLS cannot start: {error}; trying again in {} s", OUTPUT_RETRY.as_secs());
-                let fault = Fault { code: "files", sentence: error.to_string(), args: [("error", error.to_string())].into() };
+                let fault =
+                    Fault { code: "files", sentence: error.to_string(), args: [("error", error.to_string())].into() };
                 let status = HlsStatus { errors: 1, last_error: Some(fault), ..hls_status(id, &Facts::default()) };
                 entry.record.on_hls(Some(status));
                 sleep(OUTPUT_RETRY).await;
@@ -147,12 +150,12 @@ fn hls_settings(id: StreamId, plan: &HlsPlan, entry: &Entry) -> hls::task::Setti
     hls::task::Settings {
         id,
         output_dir: PathBuf::from(&plan.output_dir),
-        prefix: hls::Prefix::random(),
+        prefix: hls::Prefix::new(fastrand::u64(..)),
         segment_duration: Ticks::from_secs(plan.segment_duration.into()),
         segment_count: plan.segment_count,
         cleanup_threshold: plan.segments.files,
         segment_bytes: usize::try_from(plan.segments.file_bytes).unwrap_or(usize::MAX),
-        stream_bytes: Rc::clone(&entry.stream_bytes),
+        stream_bytes: entry.stream_bytes.get(),
         first_sequence: hls::Sequence::first(system::since_boot()),
         wall: system::trusted_wall_time,
     }
@@ -178,4 +181,3 @@ fn hls_status(id: StreamId, facts: &Facts) -> HlsStatus {
         tmpfs_bytes: facts.tmpfs_bytes,
     }
 }
-

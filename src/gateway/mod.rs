@@ -8,7 +8,7 @@ mod signal;
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use smol::{LocalExecutor, Task};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
-use tokio::time::{interval, sleep, timeout};
+use tokio::time::{interval, timeout};
 
 pub use self::camera::ingest_settings;
 use self::camera::{Entry, Shared};
@@ -28,8 +28,10 @@ use crate::config::{Machine, Plan, TmpfsFacts};
 use crate::control::{self, Command, Commands, Control, ItemStatus, MemoryStatus, Snapshot, StatusBoard, Wake};
 use crate::hls::{self, Store};
 use crate::media::StreamId;
-use crate::web;
 use crate::system;
+use crate::web;
+use crate::web::gate::{self, GateCounters, SegmentBytes};
+use crate::web::metrics::{Kind, Sample};
 
 /// Sessions are torn down within this when the gateway ends; SIGTERM ends it within 2 s.
 const STOP_TIME: Duration = Duration::from_millis(1500);
@@ -101,7 +103,7 @@ struct Gateway {
     changed: Rc<Notify>,
     control: Control,
     board: Arc<StatusBoard>,
-    counters: Arc<web::GateCounters>,
+    counters: Arc<GateCounters>,
     /// The plan as the status task sees it.
     facts: Rc<RefCell<PlanFacts>>,
     web: Option<Task<()>>,
@@ -154,8 +156,7 @@ impl Gateway {
         }
         self.lock = folder.as_deref().map(FolderLock::take).transpose()?;
         if let Some(folder) = folder {
-            let ids: Vec<_> = self.plan.cameras.iter().map(|camera| camera.camera.id).collect();
-            hls::clean_leftovers(&folder, &ids);
+            clean(&self.shared.store, &folder);
         }
         Ok(())
     }
@@ -210,13 +211,15 @@ impl Gateway {
         let routes = web::routes::RouteSettings { compression: self.plan.web.compression };
         let (board, counters) = (Arc::clone(&self.board), Arc::clone(&self.counters));
         let respond = move |request: &web::http::Request| {
-            web::routes::respond(request, &board.read(), &counters.samples(), &routes)
+            web::routes::respond(request, &board.read(), &gate_samples(&counters), &routes)
         };
         let store = self.shared.store.clone();
-        let seams = web::task::Seams {
+        let seams = gate::Seams {
             control: self.control.clone(),
             board: Arc::clone(&self.board),
-            segments: store,
+            segments: Rc::new(move |stream, file_name| {
+                store.slot(stream, file_name).map(|slot| slot as Arc<dyn SegmentBytes>)
+            }),
             respond: Arc::new(respond),
             counters: Arc::clone(&self.counters),
         };
@@ -228,17 +231,17 @@ impl Gateway {
         }));
     }
 
-    fn web_settings(&self) -> web::Settings {
+    fn web_settings(&self) -> gate::Settings {
         let web = &self.plan.web;
         let socket_dir = match &self.plan.hls {
             Some(hls) => hls.output_dir.join(".http"),
             None => std::env::temp_dir().join(format!("porthole-http-{}", web.listen.port())),
         };
-        web::Settings {
+        gate::Settings {
             workers: web.workers,
             connections: web.connections,
             connections_per_address: web.connections,
-            ..web::Settings::new(socket_dir)
+            ..gate::Settings::new(socket_dir)
         }
     }
 
@@ -329,6 +332,7 @@ impl Gateway {
         if let Some(task) = self.web.take() {
             task.cancel().await;
         }
+        let _ = std::fs::remove_dir(self.web_settings().socket_dir);
         drop(self.lock.take());
         log::info!("stopped");
     }
@@ -361,7 +365,13 @@ impl Gateway {
     }
 }
 
-fn snapshot(cameras: &[(Rc<Entry>, Task<()>)], facts: PlanFacts, usage: system::Usage, started: Instant, fresh: bool) -> Snapshot {
+fn snapshot(
+    cameras: &[(Rc<Entry>, Task<()>)],
+    facts: PlanFacts,
+    usage: system::Usage,
+    started: Instant,
+    fresh: bool,
+) -> Snapshot {
     let at = now();
     let cameras: Vec<_> = cameras.iter().map(|(entry, _)| entry.record.status(at, fresh)).collect();
     let tmpfs = cameras.iter().filter_map(|camera| camera.hls.as_ref()).map(|hls| hls.tmpfs_bytes).sum();
@@ -379,16 +389,38 @@ fn snapshot(cameras: &[(Rc<Entry>, Task<()>)], facts: PlanFacts, usage: system::
     }
 }
 
+/// The gate's counters as `/metrics` shows them.
+fn gate_samples(counters: &GateCounters) -> Vec<Sample> {
+    let sample = |(name, help, value): (&'static str, &'static str, u64)| {
+        let kind = if name.ends_with("_total") { Kind::Counter } else { Kind::Gauge };
+        Sample { name, help, kind, label: None, value }
+    };
+    counters.all().into_iter().map(sample).collect()
+}
+
+/// Removes what runs that were killed left in the folders of any camera, configured or not.
+fn clean(store: &Store, output_dir: &Path) {
+    let Ok(folders) = std::fs::read_dir(output_dir) else { return };
+    for id in folders.filter_map(|entry| StreamId::parse(entry.ok()?.file_name().to_str()?).ok()) {
+        match hls::task::recover(store, output_dir, id) {
+            Ok(0) => {}
+            Ok(files) => log::info!("{id}: removed {files} files of a run that was killed"),
+            Err(error) => log::warn!("{id}: {error}"),
+        }
+    }
+}
+
 /// Carries out commands.
 async fn obey(commands: Commands, cameras: Cameras) {
     while let Ok(command) = commands.recv().await {
         match command {
             Command::Wake(id, reply) => {
                 let cameras = cameras.borrow();
-                let answer = cameras.iter().find(|(entry, _)| entry.plan.camera.id == id).map_or(Wake::Unknown, |(entry, _)| {
-                    entry.demand.ask(now());
-                    if entry.record.delivers() { Wake::Delivering } else { Wake::Starting }
-                });
+                let answer =
+                    cameras.iter().find(|(entry, _)| entry.plan.camera.id == id).map_or(Wake::Unknown, |(entry, _)| {
+                        entry.demand.ask(now());
+                        if entry.record.delivers() { Wake::Delivering } else { Wake::Starting }
+                    });
                 let _ = reply.try_send(answer);
             }
         }

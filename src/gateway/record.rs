@@ -61,46 +61,29 @@ impl Record {
         self.on_change();
     }
 
-    /// Something happened to the camera. Logs it.
+    /// Something happened to the camera; ingest has logged it.
     pub(super) fn on_event(&self, event: Event, now: Instant) {
-        let id = self.camera.id;
         let mut known = self.known.borrow_mut();
         match event {
             // A camera that failed keeps saying why while the next attempt runs.
             Event::Connecting { attempt: 1 } => known.enter(CameraState::Starting, now),
-            Event::Connecting { attempt } => log::debug!("{id}: attempt {attempt}"),
-            Event::Connected { transport, tool } => {
-                log::info!("{id}: connected by {} ({})", transport.name(), tool.as_deref().unwrap_or("unnamed"));
+            Event::Connecting { .. } => {}
+            Event::Connected { transport, .. } => {
                 known.transport = Some(transport.name());
                 known.skipped = None;
                 known.warnings.clear();
             }
-            Event::SoundSkipped(skipped) => {
-                log::info!("{id}: {} sound is left out: {}", skipped.codec, skipped.reason);
-                known.skipped = Some(skipped);
-            }
-            Event::Format(format) => {
-                let video = &format.video;
-                let sound = format.audio.as_ref().map_or(String::new(), |audio| format!(", AAC {} Hz", audio.sample_rate));
-                log::info!("{id}: {} {}x{} ({}){sound}", video.codec.name(), video.width, video.height, video.rfc6381);
-                known.format = Some(format);
-            }
-            Event::Streaming => {
-                known.enter(CameraState::Streaming, now);
-                log::info!("{id}: streaming");
-            }
+            Event::SoundSkipped(skipped) => known.skipped = Some(skipped),
+            Event::Format(format) => known.format = Some(format),
+            Event::Streaming => known.enter(CameraState::Streaming, now),
             Event::Warning(warning) => {
                 let fault = warning_fault(&warning);
                 match known.warnings.iter_mut().find(|known| known.code == fault.code) {
                     Some(known) => *known = fault,
-                    None => {
-                        log::warn!("{id}: {warning}");
-                        known.warnings.push(fault);
-                    }
+                    None => known.warnings.push(fault),
                 }
             }
-            Event::Failed { cause, retry_in } => {
-                log::warn!("{id}: {cause}; trying again in {:.1} s", retry_in.as_secs_f64());
+            Event::Failed { cause, .. } => {
                 known.last_error = Some((cause_fault(&cause), now));
                 known.enter(CameraState::Waiting, now);
             }

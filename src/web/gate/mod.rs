@@ -22,6 +22,7 @@ pub use counters::{Counter, GateCounters};
 pub(super) use head::BODY_LIMIT;
 
 use crate::control::{Control, StatusBoard};
+use crate::hls::Slot;
 use crate::media::StreamId;
 use crate::web::http::{Request, Response};
 
@@ -41,6 +42,16 @@ pub struct Seams {
 
 /// Answers a request; called on the workers.
 pub type Respond = dyn Fn(&Request) -> Response + Send + Sync;
+
+impl SegmentBytes for Slot {
+    fn bytes(&self) -> &[u8] {
+        self.bytes()
+    }
+
+    fn revoked(&self) -> bool {
+        self.revoked()
+    }
+}
 
 /// Finds a segment by stream and file name.
 pub type Segments = Rc<dyn Fn(&StreamId, &str) -> Option<Arc<dyn SegmentBytes>>>;
