@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "its table is what a benchmark is for")]
 #![expect(clippy::unwrap_used, reason = "a benchmark stops where it fails")]
 
+use std::cell::Cell;
 use std::hint::black_box;
 use std::path::PathBuf;
 use std::pin::pin;
@@ -42,7 +43,7 @@ fn row(name: &str, percent: u32) {
         segment_count: 3,
         cleanup_threshold: 20,
         segment_bytes: 8 << 20,
-        stream_bytes: 64 << 20,
+        stream_bytes: Rc::new(Cell::new(64 << 20)),
         first_sequence: 1000,
         wall: || None,
     };

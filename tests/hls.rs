@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 #![expect(clippy::disallowed_methods, reason = "a test may read the clock")]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -62,7 +62,7 @@ impl Rig {
             segment_count: 3,
             cleanup_threshold: threshold,
             segment_bytes: 8 << 20,
-            stream_bytes: 64 << 20,
+            stream_bytes: Rc::new(Cell::new(64 << 20)),
             first_sequence: Sequence::first(boot),
             wall,
         };
@@ -373,7 +373,7 @@ fn a_run_never_starts_in_a_folder_that_is_a_link() {
         segment_count: 3,
         cleanup_threshold: 20,
         segment_bytes: 1 << 20,
-        stream_bytes: 8 << 20,
+        stream_bytes: Rc::new(Cell::new(8 << 20)),
         first_sequence: 0,
         wall: no_clock,
     };

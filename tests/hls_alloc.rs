@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 #![expect(clippy::disallowed_methods, reason = "a test may read the clock")]
 
+use std::cell::Cell;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Waker};
@@ -26,7 +27,7 @@ fn a_warm_run_allocates_only_when_a_segment_is_finished() {
         segment_count: 3,
         cleanup_threshold: 20,
         segment_bytes: 8 << 20,
-        stream_bytes: 64 << 20,
+        stream_bytes: Rc::new(Cell::new(64 << 20)),
         first_sequence: 1000,
         wall: || None,
     };

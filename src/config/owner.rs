@@ -205,8 +205,8 @@ fn read_hls<'t>(mut fields: Fields<'_, 't>, report: &mut Report<'t>) -> Hls {
             default
         }
     };
-    let cleanup_threshold = fields.integer("cleanup_threshold", 20, 8..=64, "files", report);
-    let least = 2 * segment_count + 2;
+    let cleanup_threshold = fields.integer("cleanup_threshold", 20, 10..=64, "files", report);
+    let least = 2 * segment_count + 4;
     if cleanup_threshold < least {
         let sentence = format!(
             "is {cleanup_threshold}, too few for segment_count = {segment_count}: \
@@ -484,7 +484,7 @@ mod tests {
     fn the_cleanup_threshold_must_hold_the_window() {
         let found = problems("[hls]\nsegment_count = 12\n[[camera]]\nid = \"a\"\nurl = \"rtsp://h/1\"\n");
         assert_eq!(found.len(), 1);
-        assert!(found[0].contains("need 26"), "{found:?}");
+        assert!(found[0].contains("need 28"), "{found:?}");
     }
 
     #[test]

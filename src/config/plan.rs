@@ -224,7 +224,8 @@ fn resolve_hls(config: &Config, board: &Board, machine: &Machine, limit: u64) ->
         return Err(Problem::of(field, sentence));
     }
     let files = usize::try_from(config.hls.cleanup_threshold).unwrap_or(20);
-    let file_bytes = (stream_bytes / usual).min(SLOT_BYTES_MOST);
+    // Three in the playlist, one being written, one to spare; what is beyond goes by eviction.
+    let file_bytes = (stream_bytes / 5).min(SLOT_BYTES_MOST);
     Ok(HlsPlan {
         output_dir: config.hls.output_dir.clone(),
         segment_duration: config.hls.segment_duration,
@@ -269,7 +270,7 @@ mod tests {
         let hls = plan.hls.unwrap();
         assert_eq!(hls.segments.files, 20);
         assert!(hls.segments.stream_bytes * 16 <= plan.tmpfs_limit && plan.tmpfs_limit <= 512 * MIB);
-        assert!(hls.segments.file_bytes * 10 <= hls.segments.stream_bytes);
+        assert!(hls.segments.file_bytes * 5 <= hls.segments.stream_bytes);
         assert!(plan.memory.iter().map(|item| item.bytes).sum::<u64>() <= plan.memory_limit);
     }
 

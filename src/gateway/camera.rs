@@ -155,7 +155,7 @@ fn hls_settings(id: StreamId, plan: &HlsPlan, entry: &Entry) -> hls::task::Setti
         segment_count: plan.segment_count,
         cleanup_threshold: plan.segments.files,
         segment_bytes: usize::try_from(plan.segments.file_bytes).unwrap_or(usize::MAX),
-        stream_bytes: entry.stream_bytes.get(),
+        stream_bytes: Rc::clone(&entry.stream_bytes),
         first_sequence: hls::Sequence::first(system::since_boot()),
         wall: system::trusted_wall_time,
     }

@@ -1,5 +1,6 @@
 //! The effects of HLS: makes the stream's folder, runs segmenting in it, puts the playlist file in place.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -31,8 +32,8 @@ pub struct Settings {
     pub cleanup_threshold: usize,
     /// Most bytes of one segment.
     pub segment_bytes: usize,
-    /// Most bytes of tmpfs, all segments together.
-    pub stream_bytes: u64,
+    /// Most bytes of tmpfs, all segments together; may change while the run lasts, as cameras come and go.
+    pub stream_bytes: Rc<Cell<u64>>,
     /// The first sequence number: `Sequence::first` of the time since boot.
     pub first_sequence: u64,
     /// The time of day while the clock is trusted.

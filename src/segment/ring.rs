@@ -84,6 +84,11 @@ impl Ring {
         Ok(cut_off)
     }
 
+    /// Another share of the tmpfs, from the next growth on.
+    pub(super) const fn set_bytes(&mut self, bytes: u64) {
+        self.limits.bytes = bytes;
+    }
+
     /// Makes room for `need` more bytes in the open slot.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! The effects of segmenting: reads the subscription and the clock, writes into the stream's folder.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -12,7 +13,7 @@ use crate::media::{Ticks, WallTime};
 const BATCH: usize = 32;
 
 /// Settings of one mux run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// The part of segment names that differs in every run.
     pub prefix: Prefix,
@@ -22,8 +23,8 @@ pub struct Settings {
     pub files: usize,
     /// Most bytes of one segment; at most a fifth of `bytes` leaves room for three in the playlist.
     pub segment_bytes: usize,
-    /// Most bytes of tmpfs, all segments together.
-    pub bytes: u64,
+    /// Most bytes of tmpfs, all segments together; may change while the run lasts.
+    pub bytes: Rc<Cell<u64>>,
     /// The first sequence number: [`Sequence::first`] of the time since boot.
     pub first_sequence: u64,
     /// The time of day while the clock is trusted.
@@ -39,7 +40,7 @@ pub async fn run(
     mut sink: impl FnMut(Event, &Counters),
 ) -> std::convert::Infallible {
     let Settings { prefix, segment_duration, files, segment_bytes, bytes, first_sequence, wall } = settings;
-    let ring = Ring::new(folder, prefix, RingLimits { files, bytes });
+    let ring = Ring::new(folder, prefix, RingLimits { files, bytes: bytes.get() });
     let sequence = Sequence::new(first_sequence, Instant::now());
     let date_of =
         Box::new(move |arrived: Instant| wall().map(|now| now.plus(-Ticks::from_duration(arrived.elapsed()))));
@@ -47,6 +48,7 @@ pub async fn run(
     let mut dropped = 0;
     loop {
         let mut next = Some(reader.next().await);
+        writer.set_bytes(bytes.get());
         for _ in 0..BATCH {
             let Some(delivery) = next.take().or_else(|| reader.try_next()) else { break };
             if delivery.discontinuity {

@@ -80,6 +80,11 @@ impl Writer {
         self.fault(Fault::QueueOverflow { units }, sink);
     }
 
+    /// Another share of the tmpfs.
+    pub(super) const fn set_bytes(&mut self, bytes: u64) {
+        self.ring.set_bytes(bytes);
+    }
+
     fn video(&mut self, unit: &AccessUnit, discontinuity: bool, sink: &mut dyn FnMut(Event, &Counters)) {
         let mut step = self.cutter.push(unit.dts, unit.key_frame, discontinuity);
         let limit = self.segment_limit - self.segment_limit / SOUND_RESERVE;
