@@ -97,6 +97,11 @@ fn a_length_beyond_all_memory_with_an_unread_body() {
             for _ in 0..20 {
                 refused(server, &post(&format!("Content-Length: {length}"), "abc"), 413);
             }
+            // So much is still on its way that closing at once would reset the connection, and many systems then lose the answer.
+            let mut stream = connect(server.address);
+            stream.write_all(&post(&format!("Content-Length: {length}"), &"x".repeat(500_000))).unwrap();
+            assert_eq!(read_answer(&mut stream, true).unwrap().status, 413);
+            assert_eq!(stream.read(&mut [0]).unwrap(), 0);
         }
     });
 }
@@ -186,26 +191,30 @@ fn more_connections_than_descriptors() {
     });
 }
 
-/// Something else in the process takes every descriptor for a while: requests fail meanwhile, and are served again after.
+/// Something else in the process takes the descriptors, all but a few: requests fail meanwhile, tiny_http's accept thread ends
+/// (one left: accept() fails; two left: it panics), and all is served again after.
 #[test]
 fn a_process_out_of_descriptors_recovers() {
     let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let server = Server::start(&["child", "--exact", "--ignored", "--nocapture"], "nofile=128");
-    warm_up(server.address);
-    let mut hungry = connect(server.address);
-    hungry.write_all(b"GET /eat-descriptors HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
-    std::thread::sleep(Duration::from_millis(100));
-    for _ in 0..5 {
-        let mut stream = connect(server.address);
-        stream.write_all(SMUGGLED.as_bytes()).unwrap();
-        std::mem::forget(stream);
+    for left in [0, 1, 2] {
+        let server = Server::start(&["child", "--exact", "--ignored", "--nocapture"], "nofile=128");
+        warm_up(server.address);
+        let mut streams: Vec<TcpStream> = (0..2).map(|_| connect(server.address)).collect();
+        std::thread::sleep(Duration::from_millis(1100));
+        let mut hungry = connect(server.address);
+        hungry.write_all(format!("GET /eat-descriptors?{left} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+        for stream in &mut streams {
+            stream.write_all(SMUGGLED.as_bytes()).unwrap();
+            let status = read_answer(stream, true).unwrap().status;
+            assert!(matches!(status, 200 | 502 | 504), "{left} left: {status}");
+        }
+        assert!(read_answer(&mut hungry, true).unwrap().body.starts_with(b"ate "));
+        eventually(
+            || exchange(server.address, SMUGGLED.as_bytes()).is_ok_and(|answer| answer.status == 200),
+            || "still deaf".into(),
+        );
     }
-    assert!(read_answer(&mut hungry, true).unwrap().body.starts_with(b"ate "));
-    eventually(
-        || exchange(server.address, SMUGGLED.as_bytes()).is_ok_and(|answer| answer.status == 200),
-        || "still deaf".into(),
-    );
-    assert!(server.counters()["accept_errors"] > 0);
 }
 
 /// Bare tiny_http panics: the peer's address is gone when it asks for it.

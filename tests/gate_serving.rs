@@ -181,7 +181,7 @@ fn a_watched_camera_hears_of_it_at_most_once_a_second() {
     let begun = now();
     let mut stream = BufReader::new(connect(server.address));
     while now() - begun < Duration::from_millis(1500) {
-        stream.get_mut().write_all(b"GET /hls/sleepy/index.m3u8 HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        stream.get_mut().write_all(b"GET /hls/sleepy/live HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
         assert_eq!(read_answer(&mut stream, true).unwrap().status, 200);
         std::thread::sleep(Duration::from_millis(20));
     }

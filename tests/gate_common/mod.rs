@@ -294,11 +294,13 @@ fn respond(request: &Request, counters: &GateCounters, wakes: &AtomicU64) -> Res
             while let Ok(file) = std::fs::File::open("/dev/null") {
                 eaten.push(file);
             }
+            eaten.truncate(eaten.len() - request.query.parse::<usize>().unwrap());
             std::thread::sleep(Duration::from_millis(500));
             text(200, format!("ate {}", eaten.len()))
         }
         "/wakes" => text(200, wakes.load(Ordering::Relaxed).to_string()),
         "/counters" => text(200, printed(counters)),
+        "/hls/sleepy/live" => text(200, "live"),
         "/hls/sleepy/index.m3u8" if request.waited => text(200, "#EXTM3U\n"),
         "/hls/sleepy/index.m3u8" => Response::WaitFor { stream: stream("sleepy") },
         "/hls/dead/index.m3u8" if request.waited => text(503, "camera dead: connection refused"),
