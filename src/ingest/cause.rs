@@ -347,3 +347,71 @@ fn has_errno(text: &str, errno: Errno) -> bool {
 pub(super) fn detail(text: &str) -> String {
     text.lines().next().unwrap_or_default().chars().filter(|c| !c.is_control()).take(160).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ingest::{Credentials, Timeouts, TransportChoice};
+    use crate::media::StreamId;
+
+    fn settings() -> Settings {
+        Settings {
+            id: StreamId::parse("cam").unwrap(),
+            url: "rtsp://10.0.0.5/live2?password=s3cret".parse().unwrap(),
+            credentials: Some(Credentials { username: "admin".into(), password: "s3cret".into() }),
+            transport: TransportChoice::Auto,
+            audio: true,
+            timeouts: Timeouts::default(),
+            seed: 0,
+        }
+    }
+
+    fn of(step: Step, status: Option<u16>, text: &str) -> Cause {
+        Cause::of(&settings(), step, Transport::Tcp, status, text)
+    }
+
+    #[test]
+    fn statuses_are_told_apart() {
+        let code = |step, status| of(step, Some(status), "").code();
+        assert_eq!(code(Step::Describe, 401), "password_refused");
+        assert_eq!(code(Step::Play, 401), "status", "a stale nonce locks no account");
+        assert_eq!(code(Step::Describe, 403), "forbidden");
+        assert_eq!(of(Step::Describe, Some(404), "").to_string(), "path /live2 not found on the camera (404)");
+        assert_eq!(code(Step::Setup, 453), "session_limit");
+        assert_eq!(code(Step::Setup, 461), "transport_refused");
+        assert_eq!(code(Step::Setup, 503), "session_limit");
+        assert_eq!(code(Step::Play, 500), "status");
+        assert_eq!(code(Step::Describe, 200), "bad_answer");
+        let login = "401 Unauthorized response to DESCRIBE CSeq=1: Can't understand WWW-Authenticate header: no";
+        assert_eq!(of(Step::Describe, Some(401), login).code(), "login_unsupported");
+        let open = Settings { credentials: None, ..settings() };
+        assert_eq!(Cause::of(&open, Step::Describe, Transport::Tcp, Some(401), "").code(), "password_needed");
+    }
+
+    #[test]
+    fn texts_of_retina_and_of_the_system_are_told_apart() {
+        let connect =
+            |text: &str| of(Step::Describe, None, &format!("Unable to connect to RTSP server: {text}")).code();
+        assert_eq!(connect("Connection refused (os error 111)"), "connection_refused");
+        assert_eq!(connect("No route to host (os error 113)"), "no_route");
+        assert_eq!(connect("Network is unreachable (os error 101)"), "no_route");
+        assert_eq!(connect("Connection timed out (os error 110)"), "no_answer");
+        assert_eq!(connect("failed to lookup address information: Name or service not known"), "name_unknown");
+        assert_eq!(connect("Too many open files (os error 24)"), "connect_failed");
+        let reset = "Error reading from RTSP peer: Connection reset by peer (os error 104)\n\nconn: x";
+        assert_eq!(of(Step::Stream, None, reset).code(), "connection_closed");
+        let framing = "RTSP framing error: Invalid RTSP message: x; buffered:\nHTTP/1.1 400";
+        assert_eq!(of(Step::Describe, None, framing).code(), "not_rtsp");
+        assert_eq!(
+            of(Step::Stream, None, "wrong ssrc after 5 RTP pkts\n\nconn: 1.2.3.4").to_string(),
+            "10.0.0.5 sends a broken stream: wrong ssrc after 5 RTP pkts"
+        );
+    }
+
+    #[test]
+    fn foreign_text_is_cut_to_one_printable_line() {
+        assert_eq!(detail("a\u{1b}[31mb\rc\nd"), "a[31mbc");
+        assert_eq!(detail(&"x".repeat(1000)).len(), 160);
+        assert_eq!(detail(""), "");
+    }
+}

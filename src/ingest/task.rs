@@ -14,7 +14,7 @@ use retina::client::{
     Demuxed, Described, InitialTimestampPolicy, PlayOptions, Session, SessionGroup, SessionOptions, SetupOptions,
     TcpTransportOptions, TeardownPolicy, UdpTransportOptions,
 };
-use retina::codec::{FrameFormat, ParameterSetInsertion, aac, h26x};
+use retina::codec::{CodecItem, FrameFormat, ParameterSetInsertion, aac, h26x};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::hub::Hub;
@@ -37,6 +37,9 @@ const TEARDOWN_AT_END: Duration = Duration::from_secs(1);
 const DIAGNOSIS: Duration = Duration::from_secs(1);
 /// GStreamer's server answers 503 to a DESCRIBE that comes before it let go of the connection that it refused.
 const AFTER_REFUSED_TRANSPORT: Duration = Duration::from_millis(300);
+/// retina gathers a picture without limit, out of our sight: so many times may data arrive without completing one. A
+/// picture of [`super::MAX_PICTURE`] needs less than 3000 packets of an Ethernet.
+const WAITS_PER_PICTURE: u32 = 4096;
 /// Frames handed on in a row before other tasks get their turn.
 const BATCH: u32 = 32;
 /// What the muxer wants: NAL bounds without a start code scan, parameter sets placed by us, sound ready for TS.
@@ -81,6 +84,14 @@ struct Camera {
     backoff: Backoff,
     /// Answered 461 to TCP.
     refuses_tcp: bool,
+}
+
+/// What a session has next.
+enum Next {
+    Item(Option<Result<CodecItem, retina::Error>>),
+    /// A picture grows beyond all measure.
+    EndlessPicture,
+    Deadline,
 }
 
 /// A session that plays.
@@ -331,21 +342,29 @@ impl Camera {
         let mut deadline = pin!(sleep_until(Instant::now() + limits.first_picture));
         let mut pictures: Option<(std::time::Instant, std::time::Instant)> = None;
         let mut heard = false;
-        let mut batch = 0;
+        let (mut batch, mut waits) = (0, 0);
         let cause = loop {
             batch += 1;
             if batch % BATCH == 0 {
                 future::yield_now().await;
             }
             let next = poll_fn(|context| match Pin::new(&mut live.frames).poll_next(context) {
-                Poll::Ready(item) => Poll::Ready(Some(item)),
-                Poll::Pending => deadline.as_mut().poll(context).map(|()| None),
+                Poll::Ready(item) => Poll::Ready(Next::Item(item)),
+                Poll::Pending if waits > WAITS_PER_PICTURE => Poll::Ready(Next::EndlessPicture),
+                Poll::Pending => {
+                    waits += 1;
+                    deadline.as_mut().poll(context).map(|()| Next::Deadline)
+                }
             });
             let item = match next.await {
-                Some(Some(Ok(item))) => item,
-                Some(Some(Err(error))) => break self.cause(Step::Stream, live.transport, &error),
-                Some(None) => break Cause::ConnectionClosed { host: self.settings.host(), step: Step::Stream },
-                None => {
+                Next::Item(Some(Ok(item))) => item,
+                Next::Item(Some(Err(error))) => break self.cause(Step::Stream, live.transport, &error),
+                Next::Item(None) => break Cause::ConnectionClosed { host: self.settings.host(), step: Step::Stream },
+                Next::EndlessPicture => {
+                    let detail = "a picture without end".to_owned();
+                    break Cause::BrokenStream { host: self.settings.host(), detail };
+                }
+                Next::Deadline => {
                     let Some((_, last)) = pictures else { break self.no_picture(live.transport, heard) };
                     let limit = Instant::from_std(last) + limits.silence;
                     if Instant::now() >= limit {
@@ -362,6 +381,7 @@ impl Camera {
                 intake.on_parameters(video);
             }
             if frame.track == Track::Video {
+                waits = 0;
                 pictures.get_or_insert((frame.received, frame.received)).1 = frame.received;
             }
             let taken = intake.take(frame);
