@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may")]
 
 use std::cell::{Cell, RefCell};
+use std::io::{Read as _, Write as _};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -468,4 +469,56 @@ fn a_probe_says_what_the_camera_sends_and_where_it_plays() {
     let failed =
         beside(&camera, async |port| probe(settings(port), least, most).await).map(|report| report.to_string());
     assert_eq!(failed.unwrap_err().to_string(), "path /demo not found on the camera (404)");
+}
+
+/// Answers whatever it is asked until PLAY, then sends one picture that never ends, as fast as it is taken.
+fn endless_picture(listener: &std::net::TcpListener) {
+    const SDP: &str = "v=0\r\ns=-\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:video\r\n";
+    let (mut stream, _) = listener.accept().unwrap();
+    let mut input = vec![0; 4096];
+    loop {
+        let length = stream.read(&mut input).unwrap();
+        let request = String::from_utf8_lossy(&input[..length]).into_owned();
+        let cseq = request.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("cseq:").map(str::to_owned));
+        let (headers, body) = match request.split(' ').next().unwrap() {
+            "DESCRIBE" => ("Content-Type: application/sdp\r\n", SDP),
+            "SETUP" => ("Session: 1\r\nTransport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n", ""),
+            _ => ("Session: 1\r\n", ""),
+        };
+        let length = body.len();
+        let cseq = cseq.unwrap();
+        let answer = format!("RTSP/1.0 200 OK\r\nCSeq:{cseq}\r\n{headers}Content-Length: {length}\r\n\r\n{body}");
+        stream.write_all(answer.as_bytes()).unwrap();
+        if request.starts_with("PLAY") {
+            break;
+        }
+    }
+    for sent in 0_u16.. {
+        let [high, low] = sent.to_be_bytes();
+        let fragment = if sent == 0 { 0x85 } else { 0x05 };
+        let mut packet = vec![b'$', 0, 0xEA, 0x60, 0x80, 96, high, low, 0, 0, 0, 0, 0, 0, 0, 1, 0x7C, fragment];
+        packet.resize(4 + 60_000, 0xFF);
+        if stream.write_all(&packet).is_err() {
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_picture_without_end_is_ended() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let attack = std::thread::spawn(move || endless_picture(&listener));
+    let camera = Camera::new(demo::Settings::default());
+    let seen = beside(&camera, async |_| {
+        let long = Duration::from_secs(15);
+        let patient = Timeouts { first_picture: long, silence: long, ..settings(port).timeouts };
+        watch(Settings { timeouts: patient, ..settings(port) }, |seen| !seen.failures().is_empty()).await
+    });
+    assert_eq!(seen.failures(), ["127.0.0.1 sends a broken stream: a picture without end"]);
+    attack.join().unwrap();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap().trim();
+    let kilobytes: u64 = peak.split(' ').next().unwrap().parse().unwrap();
+    assert!(kilobytes < 100_000, "{peak} at most");
 }

@@ -37,9 +37,12 @@ const TEARDOWN_AT_END: Duration = Duration::from_secs(1);
 const DIAGNOSIS: Duration = Duration::from_secs(1);
 /// GStreamer's server answers 503 to a DESCRIBE that comes before it let go of the connection that it refused.
 const AFTER_REFUSED_TRANSPORT: Duration = Duration::from_millis(300);
-/// retina gathers a picture without limit, out of our sight: so many times may data arrive without completing one. A
-/// picture of [`super::MAX_PICTURE`] needs less than 3000 packets of an Ethernet.
+/// retina gathers a picture without limit, out of our sight. So this many times may data arrive without completing
+/// one (a picture of [`super::MAX_PICTURE`] is less than 3000 packets of an Ethernet), and every now and then this much
+/// may the process have grown meanwhile.
 const WAITS_PER_PICTURE: u32 = 4096;
+const WAITS_PER_CHECK: u32 = 32;
+const GROWTH_PER_PICTURE: u64 = 16 << 20;
 /// Frames handed on in a row before other tasks get their turn.
 const BATCH: u32 = 32;
 /// What the muxer wants: NAL bounds without a start code scan, parameter sets placed by us, sound ready for TS.
@@ -342,7 +345,7 @@ impl Camera {
         let mut deadline = pin!(sleep_until(Instant::now() + limits.first_picture));
         let mut pictures: Option<(std::time::Instant, std::time::Instant)> = None;
         let mut heard = false;
-        let (mut batch, mut waits) = (0, 0);
+        let (mut batch, mut waits, mut resident) = (0, 0, 0);
         let cause = loop {
             batch += 1;
             if batch % BATCH == 0 {
@@ -350,9 +353,15 @@ impl Camera {
             }
             let next = poll_fn(|context| match Pin::new(&mut live.frames).poll_next(context) {
                 Poll::Ready(item) => Poll::Ready(Next::Item(item)),
-                Poll::Pending if waits > WAITS_PER_PICTURE => Poll::Ready(Next::EndlessPicture),
                 Poll::Pending => {
                     waits += 1;
+                    if waits == WAITS_PER_CHECK {
+                        resident = resident_bytes();
+                    } else if waits > WAITS_PER_PICTURE
+                        || waits % WAITS_PER_CHECK == 0 && resident_bytes() > resident + GROWTH_PER_PICTURE
+                    {
+                        return Poll::Ready(Next::EndlessPicture);
+                    }
                     deadline.as_mut().poll(context).map(|()| Next::Deadline)
                 }
             });
@@ -421,4 +430,12 @@ fn format_line(video: &VideoFormat) -> String {
 /// `net.core.rmem_default`: retina cannot ask for a larger UDP receive buffer.
 fn rmem_default() -> Option<u64> {
     std::fs::read_to_string("/proc/sys/net/core/rmem_default").ok()?.trim().parse().ok()
+}
+
+/// Resident memory of the process; 0 when the kernel does not say.
+fn resident_bytes() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0_u64);
+    let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten().unwrap_or(4096);
+    pages * u64::try_from(page).unwrap_or(4096)
 }
