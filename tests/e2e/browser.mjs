@@ -1,0 +1,83 @@
+// Plays a stream, or opens a page, in headless Chromium; the request is JSON on stdin, the report JSON on stdout.
+// {url, player: "hls.js" | "native", seconds, screenshot}: a video element of our own, served from another origin.
+// {url, player: "page", seconds, screenshot, width, height, locale, tiles}: the page at `url`, with its own player.
+import { createServer } from 'node:http';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { chromium } from 'playwright-core';
+
+const request = JSON.parse(readFileSync(0, 'utf8'));
+const hlsJs = readFileSync(createRequire(import.meta.url).resolve('hls.js/dist/hls.min.js'));
+const page_html = `<!doctype html><meta charset=utf-8><video id=v muted playsinline style="width:640px"></video>
+<script src=/hls.js></script><script>
+window.problems = [];
+const video = document.getElementById('v');
+video.addEventListener('error', () => problems.push('video element: ' + (video.error && video.error.message || 'error')));
+const query = new URLSearchParams(location.search);
+if (query.get('player') === 'native') {
+  video.src = query.get('url');
+} else {
+  const hls = new Hls({ liveSyncDurationCount: 3 });
+  hls.on(Hls.Events.ERROR, (_, data) => { if (data.fatal) problems.push('hls.js: ' + data.type + ' ' + data.details + ' ' + (data.error || '')); });
+  hls.loadSource(query.get('url'));
+  hls.attachMedia(video);
+}
+video.play().catch(() => {});
+</script>`;
+
+const server = createServer((asked, answer) => {
+  if (asked.url === '/hls.js') { answer.setHeader('content-type', 'text/javascript'); answer.end(hlsJs); }
+  else if (asked.url.startsWith('/?')) { answer.setHeader('content-type', 'text/html'); answer.end(page_html); }
+  else { answer.statusCode = 404; answer.end(); }
+});
+await new Promise((done) => server.listen(0, '127.0.0.1', done));
+
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  args: ['--headless=new', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+    '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required'],
+});
+const report = { problems: [], console: [] };
+try {
+  const context = await browser.newContext({
+    viewport: { width: request.width ?? 1280, height: request.height ?? 800 },
+    locale: request.locale ?? 'en-US', isMobile: request.mobile ?? false, hasTouch: request.mobile ?? false,
+  });
+  const page = await context.newPage();
+  page.on('console', (line) => { if (line.type() === 'error') report.console.push(line.text()); });
+  page.on('pageerror', (error) => report.problems.push(`script error: ${error.message}`));
+  const own = request.player !== 'page';
+  await page.goto(own ? `http://127.0.0.1:${server.address().port}/?${new URLSearchParams({ player: request.player, url: request.url })}` : request.url);
+
+  const measure = () => page.evaluate(() => [...document.querySelectorAll('video')].map((v) => ({
+    time: v.currentTime, frames: v.getVideoPlaybackQuality().totalVideoFrames, dropped: v.getVideoPlaybackQuality().droppedVideoFrames,
+    width: v.videoWidth, height: v.videoHeight, paused: v.paused, ready: v.readyState, error: v.error && v.error.message,
+  })));
+  const wanted = request.tiles ?? 1;
+  const moving = (videos) => videos.filter((v) => v.frames > 0 && v.time > 0).length >= wanted;
+  const begun = Date.now();
+  let before = await measure();
+  while (!moving(before) && Date.now() - begun < (request.patience ?? 20) * 1000) {
+    await page.waitForTimeout(100);
+    before = await measure();
+  }
+  report.startedAfterMs = Date.now() - begun;
+  await page.waitForTimeout(request.seconds * 1000);
+  const after = await measure();
+  report.videos = after;
+  report.advanced = after.map((v, i) => v.time - (before[i]?.time ?? 0));
+  report.decoded = after.map((v, i) => v.frames - (before[i]?.frames ?? 0));
+  if (own) report.problems.push(...await page.evaluate(() => window.problems));
+  const alive = report.advanced.filter((a, i) => a > request.seconds / 2 && report.decoded[i] > 0).length;
+  if (wanted > 0 && alive < wanted) report.problems.push(`${alive} of ${wanted} videos move`);
+  if (!own) {
+    report.text = await page.evaluate(() => document.body.innerText);
+    report.overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    report.lang = await page.evaluate(() => document.documentElement.lang);
+  }
+  if (request.screenshot) await page.screenshot({ path: request.screenshot, fullPage: !own });
+} finally {
+  await browser.close();
+  server.close();
+}
+process.stdout.write(JSON.stringify(report));

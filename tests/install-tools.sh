@@ -1,0 +1,42 @@
+#!/bin/sh
+# Installs what the end-to-end tests need and a fresh Debian 12 with Rust lacks. Safe to repeat; quick when all is there.
+# `tests/install-tools.sh bench` adds what only the benches use.
+set -eu
+cd "$(dirname "$0")/e2e"
+
+# command:package, for what is found by its command (node may come from another place than Debian).
+commands="ffmpeg:ffmpeg ffprobe:ffmpeg tshark:tshark chromium:chromium node:nodejs npm:npm curl:curl gcc:gcc"
+# Packages without a command of their own.
+packages="python3 python3-gi gir1.2-gst-rtsp-server-1.0 gir1.2-gst-plugins-base-1.0 gstreamer1.0-plugins-base \
+gstreamer1.0-plugins-good opencv-doc"
+[ "${1:-}" = bench ] && commands="$commands nginx:nginx-light"
+
+missing=""
+for pair in $commands; do
+    command -v "${pair%%:*}" >/dev/null 2>&1 || [ -x "/usr/sbin/${pair%%:*}" ] || missing="$missing ${pair#*:}"
+done
+for package in $packages; do
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing="$missing $package"
+done
+if [ -n "$missing" ]; then
+    echo "installing:$missing"
+    as_root=""
+    [ "$(id -u)" = 0 ] || as_root=sudo
+    $as_root apt-get update -q
+    # Slim images leave out /usr/share/doc, where the footage of opencv-doc lives: ask for that one folder.
+    # shellcheck disable=SC2086
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
+        -o Dpkg::Options::="--path-include=/usr/share/doc/opencv-doc/*" $missing
+fi
+
+if [ ! -e /usr/share/doc/opencv-doc/examples/data/vtest.avi ] && [ ! -e /usr/share/doc/opencv-doc/examples/data/vtest.avi.gz ]; then
+    echo "the footage vtest.avi of package opencv-doc is missing: apt-get install --reinstall opencv-doc" >&2
+    exit 1
+fi
+
+# The node packages, as locked; a stamp beside them says for which lock file they were installed.
+lock=$(sha256sum package-lock.json | cut -d' ' -f1)
+if [ "$(cat node_modules/.porthole-lock 2>/dev/null)" != "$lock" ]; then
+    npm ci --no-audit --no-fund --ignore-scripts
+    echo "$lock" > node_modules/.porthole-lock
+fi
