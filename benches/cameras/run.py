@@ -171,7 +171,7 @@ def usage(pid):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--binary", type=Path, default=ROOT / "target/quick/porthole")
+    parser.add_argument("--binary", type=Path, default=harness.BUILT)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--window", type=float, default=8, help="seconds per turn")
     parser.add_argument("--without", action="append", default=[], choices=PROGRAMS)

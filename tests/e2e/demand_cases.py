@@ -78,13 +78,13 @@ class OnDemand(unittest.TestCase):
     test_first_playlist_on_demand_within_a_gop_and_300_ms.alone = True
 
     def test_let_go_after_idle_timeout_and_woken_again(self):
-        self.sleeping(idle_timeout=3)
+        self.sleeping(idle_timeout=5)
         first = self.gateway.get("/hls/cam/index.m3u8")
         self.assertEqual(first.status, 200)
         sequence = judges.Playlist(first.body.decode()).sequence
-        took = self.gateway.wait_for_state("cam", "sleeping", 10)
-        self.assertGreater(took, 2)
-        self.assertLess(took, 6)
+        took = self.gateway.wait_for_state("cam", "sleeping", 12)
+        self.assertGreater(took, 3.5)
+        self.assertLess(took, 8)
         self.gateway.wait_for(lambda: self.cameras.counts("/live")["teardown"] == 1, "TEARDOWN", 3)
         self.assertEqual(harness.folder_bytes(self.place.hls), 0, "a sleeping camera holds tmpfs")
         again = self.gateway.get("/hls/cam/index.m3u8")
@@ -93,8 +93,8 @@ class OnDemand(unittest.TestCase):
         self.assertEqual(self.cameras.counts("/live")["play"], 2)
 
     def test_watching_keeps_it_awake(self):
-        self.sleeping(idle_timeout=3)
-        capture = judges.Capture(self.gateway.url("cam")).follow(8)
+        self.sleeping(idle_timeout=5)
+        capture = judges.Capture(self.gateway.url("cam")).follow(9)
         judges.all_of(capture, "quick", self.place.folder / "capture")
         self.assertEqual(self.cameras.counts("/live")["play"], 1)
 
@@ -109,3 +109,13 @@ class OnDemand(unittest.TestCase):
         # It goes on starting: when the camera appears, it plays.
         self.cameras.start()
         self.gateway.wait_for_playlist("cam", 20)
+
+    def test_long_gop_is_named_as_the_cause_of_the_wait(self):
+        """With a key frame every 10 s there is nothing to show after 5 s; the answer says what to change in the camera."""
+        self.sleeping("gop10")
+        answer = self.gateway.get("/hls/cam/index.m3u8")
+        self.assertEqual(answer.status, 503)
+        self.assertRegex(answer.error(), "(?i)key frame")
+        self.assertLess(answer.seconds, 6)
+        self.gateway.wait_for_playlist("cam", 20)
+        self.assertEqual(self.cameras.counts("/live")["play"], 1)

@@ -30,7 +30,7 @@ class Faults(unittest.TestCase):
         except AssertionError as error:
             raise AssertionError(f"{error}; the last answer: {answer and (answer.status, answer.body)}") from error
         self.assertGreater(int(answer.headers["Retry-After"]), 0)
-        self.assertIn("cam", answer.error())
+        self.assertIn("camera cam:", answer.error())
         return answer.error()
 
     def playing_capture(self, segments=3):

@@ -15,7 +15,9 @@ from pathlib import Path
 HERE = Path(__file__).parent
 # Where failures and screenshots are kept; outside the repository.
 KEPT = Path(os.environ.get("PORTHOLE_E2E_OUT") or Path(tempfile.gettempdir()) / "porthole-e2e")
-BINARY = Path(os.environ.get("PORTHOLE_BIN") or HERE.parent.parent / "target/quick/porthole").resolve()
+ROOT = HERE.parent.parent
+BUILT = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "quick/porthole"
+BINARY = Path(os.environ.get("PORTHOLE_BIN") or BUILT).resolve()
 
 
 class Place:
@@ -121,7 +123,7 @@ class Gateway:
         if not BINARY.exists():
             raise RuntimeError(f"{BINARY} is missing: build it, or name it with --binary")
         with open(self.log, "a") as log:
-            environment = os.environ | {"RUST_LOG": os.environ.get("RUST_LOG", "info"), "RUST_BACKTRACE": "1"}
+            environment = os.environ | {"RUST_BACKTRACE": "1"}
             self.process = subprocess.Popen([str(BINARY), "run", "--config", str(self.config)], stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log, env=environment)
         if wait:

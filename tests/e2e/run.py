@@ -18,6 +18,7 @@ import unittest
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+BUILT = Path(os.environ.get("CARGO_TARGET_DIR") or HERE.parent.parent / "target") / "quick/porthole"
 CASE_SECONDS = 180
 MODULES = ["judge_cases", "stream_cases", "fault_cases", "demand_cases", "lifecycle_cases", "web_cases", "soak_cases"]
 TOOLS = ["ffmpeg", "ffprobe", "tshark", "chromium", "node"]
@@ -25,7 +26,6 @@ TOOLS = ["ffmpeg", "ffprobe", "tshark", "chromium", "node"]
 
 def main():
     arguments = parse()
-    sys.path.insert(0, str(HERE))
     if arguments.case:
         return run_here(arguments.case)
     missing = missing_tools()
@@ -56,7 +56,7 @@ def main():
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--binary", type=Path, default=HERE.parent.parent / "target/quick/porthole")
+    parser.add_argument("--binary", type=Path, default=BUILT)
     parser.add_argument("--only", action="append", default=[], help="run the cases whose name contains this")
     parser.add_argument("--soak", type=float, default=1, help="minutes that the soak case runs (default 1)")
     parser.add_argument("--list", action="store_true", help="print the names of the cases")
