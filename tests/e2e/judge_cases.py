@@ -26,7 +26,8 @@ class Judges(unittest.TestCase):
         judges.playlist_strict(capture.playlists)
         judges.playlist_rules(capture.playlists)
         units = judges.structure(capture.runs(), "h264")
-        judges.same_pictures(units[0], "quick")
+        judges.same_pictures(units[0], "aac")
+        judges.same_sound(capture.segments[:6], "aac")
         judges.steady(units[0][:200])  # ffmpeg joins its loops less exactly
         [path] = capture.save(place.folder / "good")
         judges.silent(path)
@@ -39,6 +40,8 @@ class Judges(unittest.TestCase):
         self.playlists_are_refused(capture.playlists)
         self.packets_are_refused(place, capture, path)
         self.timestamps_are_refused(units[0])
+        with self.assertRaisesRegex(Broken, "sound at|not the AAC frame"):
+            judges.same_sound([capture.segments[0], capture.segments[2]], "aac")
         with self.assertRaisesRegex(Broken, "video element|videos move"):
             judges.browser(reference.url + "x", "native", seconds=1, patience=2)
         with self.assertRaisesRegex(Broken, "hls.js: networkError"):
@@ -119,10 +122,10 @@ class Judges(unittest.TestCase):
 
     def timestamps_are_refused(self, units):
         with self.assertRaisesRegex(Broken, "is number"):
-            judges.same_pictures(units[:10] + units[11:], "quick")
+            judges.same_pictures(units[:10] + units[11:], "aac")
         damaged = copy.deepcopy(units[:3])
         damaged[1].data[-5] ^= 1
         with self.assertRaisesRegex(Broken, "none of clip"):
-            judges.same_pictures(damaged, "quick")
+            judges.same_pictures(damaged, "aac")
         with self.assertRaisesRegex(Broken, "DTS step"):
             judges.steady(units[:10] + units[11:])

@@ -270,6 +270,28 @@ def same_pictures(units, name, gaps=0):
     return {"pictures": len(units), "holes": holes}
 
 
+def same_sound(run, name):
+    """Every AAC frame of the clip, byte for byte and in order, each when it is due."""
+    info = footage.info(name)
+    blob = (footage.clip(name) / "clip.bin").read_bytes()
+    clip = [blob[offset:offset + size] for offset, size, *_ in info["audio"]]
+    place, due, count = None, None, 0
+    for entry, data in run:
+        for unit in (unit for kind, unit in Reader().segment(data, entry.uri) if kind == "audio"):
+            _, _, _, frames = footage.split_adts(bytes(unit.data))
+            if due is not None and abs((unit.pts - due + WRAP // 2) % WRAP - WRAP // 2) > 90 * 2:
+                raise Broken(f"{entry.uri} packet {unit.packet}: sound at {unit.pts}, {due} expected")
+            due = unit.pts + len(frames) * 1024 * 90000 // info["rate"]
+            for frame in frames:
+                if place is not None and frame != clip[(place + 1) % len(clip)]:
+                    raise Broken(f"{entry.uri} packet {unit.packet}: not the AAC frame that follows number {place}")
+                place = clip.index(frame) if place is None else (place + 1) % len(clip)
+                count += 1
+    if not count:
+        raise Broken("no AAC frame")
+    return count
+
+
 def steady(units, fps=footage.FPS, tolerance=0.002):
     """DTS advance by one frame time each."""
     for before, after in zip(units, units[1:]):
@@ -349,7 +371,9 @@ def all_of(capture, clip, folder, audio=False, gaps=0):
     playlist_strict(capture.playlists)
     rules = playlist_rules(capture.playlists)
     paths = capture.save(folder)
-    for path, units in zip(paths, structure(capture.runs(), codec, gaps)):
+    for path, run, units in zip(paths, capture.runs(), structure(capture.runs(), codec, gaps)):
+        if audio:
+            same_sound(run, clip)
         same_pictures(units, clip, gaps)
         if not gaps and "bframes" not in clip and "cra" not in clip:
             steady(units)
