@@ -66,7 +66,7 @@ class Judges(unittest.TestCase):
         other.entries[0].uri = "other.ts"
         refused("and is other.ts now", other)
         marked = copy.deepcopy(good[-1][1])
-        marked.entries[-1].discontinuity = True
+        marked.entries[-1].discontinuity += 1
         refused("discontinuity sequence", marked)
         short = copy.deepcopy(good[-1][1])
         short.sequence += 3

@@ -21,9 +21,10 @@ WRAP = 1 << 33
 class Entry:
     """One segment of a playlist."""
 
-    def __init__(self, sequence, uri, duration, discontinuity, date):
+    def __init__(self, sequence, uri, duration, discontinuity):
         self.sequence, self.uri, self.duration = sequence, uri, duration
-        self.discontinuity, self.date = discontinuity, date
+        # Discontinuity sequence number, counted as players do.
+        self.discontinuity = discontinuity
 
 
 class Playlist:
@@ -34,9 +35,8 @@ class Playlist:
         if lines[0].strip("\r") != "#EXTM3U":
             raise Broken(f"the playlist begins with {lines[0]!r}")
         self.text, self.entries = text, []
-        self.target = self.sequence = None
-        self.discontinuity_sequence = 0
-        duration, discontinuity, date = None, False, None
+        self.target = self.sequence = duration = None
+        discontinuity = 0
         for line in (line.strip("\r") for line in lines[1:] if line.strip()):
             tag, _, value = line.partition(":")
             if tag == "#EXT-X-TARGETDURATION":
@@ -44,11 +44,9 @@ class Playlist:
             elif tag == "#EXT-X-MEDIA-SEQUENCE":
                 self.sequence = int(value)
             elif tag == "#EXT-X-DISCONTINUITY-SEQUENCE":
-                self.discontinuity_sequence = int(value)
+                discontinuity += int(value)
             elif tag == "#EXT-X-DISCONTINUITY":
-                discontinuity = True
-            elif tag == "#EXT-X-PROGRAM-DATE-TIME":
-                date = value
+                discontinuity += 1
             elif tag == "#EXTINF":
                 duration = float(value.split(",")[0])
             elif tag in ("#EXT-X-INDEPENDENT-SEGMENTS", "#EXT-X-ENDLIST"):
@@ -56,8 +54,8 @@ class Playlist:
             elif not line.startswith("#"):
                 if duration is None or self.sequence is None:
                     raise Broken(f"{line} has no EXTINF or stands before EXT-X-MEDIA-SEQUENCE")
-                self.entries.append(Entry(self.sequence + len(self.entries), line, duration, discontinuity, date))
-                duration, discontinuity, date = None, False, None
+                self.entries.append(Entry(self.sequence + len(self.entries), line, duration, discontinuity))
+                duration = None
         if self.target is None or not self.entries:
             raise Broken(f"the playlist has no EXT-X-TARGETDURATION or no segment:\n{text}")
 
@@ -93,7 +91,13 @@ class Capture:
             time.sleep(0.15)
 
     def poll(self):
-        text = fetch(self.url).decode()
+        try:
+            text = fetch(self.url).decode()
+        except urllib.error.HTTPError as error:
+            # The camera is away for a while: players come again.
+            if error.code == 503:
+                return False
+            raise
         now = time.monotonic()
         new = False
         if not self.playlists or self.playlists[-1][1].text != text:
@@ -130,7 +134,7 @@ class Capture:
         """The segments between discontinuities: lists of (Entry, bytes)."""
         runs = []
         for entry, data in self.segments:
-            if entry.discontinuity or not runs:
+            if not runs or entry.discontinuity != runs[-1][-1][0].discontinuity:
                 runs.append([])
             runs[-1].append((entry, data))
         return runs
@@ -166,13 +170,8 @@ def playlist_rules(playlists, window=True, punctual=True):
                 raise Broken(f"{entry.uri} lasts {entry.duration} s, EXT-X-TARGETDURATION is {playlist.target}")
             if uris.setdefault(entry.sequence, entry.uri) != entry.uri:
                 raise Broken(f"sequence {entry.sequence} was {uris[entry.sequence]} and is {entry.uri} now")
-        number = playlist.discontinuity_sequence
-        for index, entry in enumerate(playlist.entries):
-            # The tag of a segment at the top may be counted already or stand there still; both say the same.
-            number += entry.discontinuity
-            known = discontinuities.setdefault(entry.sequence, number)
-            if known != number:
-                raise Broken(f"{entry.uri} had discontinuity sequence {known} and has {number} now")
+            if discontinuities.setdefault(entry.sequence, entry.discontinuity) != entry.discontinuity:
+                raise Broken(f"{entry.uri} had discontinuity sequence {discontinuities[entry.sequence]} and has {entry.discontinuity} now")
         if window and playlist.sequence > first.sequence and playlist.length() < 3 * playlist.target - 0.05:
             raise Broken(f"segments were removed and {playlist.length():.3f} s are left, less than 3 x {playlist.target}")
     for (before_at, before), (at, after) in zip(playlists, playlists[1:]):
