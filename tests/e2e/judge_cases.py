@@ -36,6 +36,14 @@ class Judges(unittest.TestCase):
         for player in ("hls.js", "native"):
             with self.subTest(player):
                 judges.browser(reference.url, player, seconds=3)
+        page = reference.folder / "page.html"
+        page.write_text("<html lang=ko><body style='width:2000px'>door<video autoplay muted playsinline src=index.m3u8></video>")
+        address = reference.url.replace("index.m3u8", "page.html")
+        report = judges.browser(address, "page", place.folder / "page.png", seconds=2, width=390, height=844, mobile=True)
+        self.assertEqual((report["lang"], report["text"].strip()), ("ko", "door"))
+        self.assertGreater(report["overflow"], 0)
+        with self.assertRaisesRegex(Broken, "1 of 2 videos move"):
+            judges.browser(address, "page", seconds=1, patience=1, tiles=2)
 
         self.playlists_are_refused(capture.playlists)
         self.packets_are_refused(place, capture, path)
@@ -46,6 +54,8 @@ class Judges(unittest.TestCase):
             judges.browser(reference.url + "x", "native", seconds=1, patience=2)
         with self.assertRaisesRegex(Broken, "hls.js: networkError"):
             judges.browser(reference.url + "x", "hls.js", seconds=1, patience=2)
+
+    test_judges_accept_good_and_refuse_broken.takes = 60
 
     def playlists_are_refused(self, good):
         text = good[-1][1].text
