@@ -176,4 +176,4 @@ class Faults(unittest.TestCase):
         bad.stop()
         capture.follow(6)
         judges.all_of(capture, "quick", place.folder / "capture")
-        self.assertEqual(gateway.get("/hls/bad/index.m3u8").status, 503)
+        gateway.wait_for(lambda: gateway.get("/hls/bad/index.m3u8").status == 503, "the lost camera to be refused", 30)
