@@ -66,7 +66,7 @@ class Api(unittest.TestCase):
         for method, path, status in [
             ("GET", "/hls/nobody/index.m3u8", 404), ("GET", "/api/v1/hls/streams/nobody", 404),
             ("GET", "/api/v1/hls/streams/nobody/stats", 404), ("GET", "/nowhere", 404),
-            ("GET", "/hls/CCTV-TEST/none_main_seg1.ts", 404), ("GET", "/hls/CCTV-TEST/..%2f..%2fconfig.toml", 404),
+            ("GET", "/hls/CCTV-TEST/none_main_seg1.ts", 404), ("GET", "/hls/CCTV-TEST/..%2f..%2fconfig.toml", 400),
             ("GET", "/hls/CCTV-TEST/../../config.toml", 404), ("POST", "/api/v1/status", 405), ("DELETE", "/hls/CCTV-TEST/index.m3u8", 405),
         ]:
             with self.subTest(f"{method} {path}"):
