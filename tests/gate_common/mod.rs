@@ -333,7 +333,7 @@ fn snapshot(delivers: bool) -> Snapshot {
         Arc::new(CameraStatus {
             id: StreamId::parse(id).unwrap(),
             name: id.to_owned(),
-            state: CameraState::Starting,
+            state: if playlist.is_some() { CameraState::Streaming } else { CameraState::Starting },
             since_seconds: 0,
             on_demand: true,
             transport: None,
@@ -370,9 +370,11 @@ pub struct Met {
 }
 
 impl Bystander {
+    /// Returns once it has been served.
     pub fn start(address: SocketAddr) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
+        let (served, first) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
             let mut met = Met::default();
             while !stopped.load(Ordering::Relaxed) {
@@ -382,10 +384,12 @@ impl Bystander {
                     other => met.failures.push(format!("{other:?}")),
                 }
                 met.slowest = met.slowest.max(now() - begun);
+                let _ = served.send(());
                 std::thread::sleep(Duration::from_millis(5));
             }
             met
         });
+        first.recv().unwrap();
         Self { stop, thread }
     }
 

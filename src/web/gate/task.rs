@@ -35,6 +35,8 @@ use crate::web::worker::Workers;
 const RESERVED_DESCRIPTORS: u64 = 64;
 /// Connections that are being told 503 at once; beyond it they are closed without a word.
 const MOST_TURNED_AWAY: usize = 16;
+/// Connections accepted before other tasks get a turn.
+const ACCEPT_BATCH: u64 = 16;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
 const RESTART_INTERVAL: Duration = Duration::from_secs(1);
@@ -104,7 +106,7 @@ impl Gate {
         let scarce_from = descriptors.saturating_sub(RESERVED_DESCRIPTORS);
         let executor = LocalExecutor::new();
         let accept = async {
-            loop {
+            for number in 0_u64.. {
                 match listener.accept().await {
                     Ok((stream, peer)) => {
                         let scarce = u64::try_from(stream.as_raw_fd()).is_ok_and(|number| number >= scarce_from);
@@ -113,7 +115,9 @@ impl Gate {
                     Err(error) => self.on_accept_error(&error).await,
                 }
                 // A burst of connections does not delay requests, and the evicted get to close.
-                yield_now().await;
+                if number % ACCEPT_BATCH == 0 {
+                    yield_now().await;
+                }
             }
         };
         executor.run(accept).await
@@ -286,25 +290,23 @@ impl Gate {
     /// Wakes `camera` and returns when its playlist exists or the deadline has passed.
     pub(super) async fn wait_for(&self, camera: StreamId) {
         self.counters.waited.add_one();
-        let delivers = async {
+        let waiting = async {
             let mut seen = None;
             loop {
                 self.touch(camera).await;
                 let version = self.board.version();
-                if seen.replace(version) != Some(version) && self.has_playlist(&camera) {
+                if seen.replace(version) != Some(version) && self.delivers(&camera) {
                     return;
                 }
                 sleep(CAMERA_POLL).await;
             }
         };
         // Too late is no error: the workers are asked again and say why there is nothing yet.
-        let _ = timeout(self.settings.camera_deadline, delivers).await;
+        let _ = timeout(self.settings.camera_deadline, waiting).await;
     }
 
-    fn has_playlist(&self, camera: &StreamId) -> bool {
-        let snapshot = self.board.read();
-        let hls = snapshot.camera(camera.as_str()).and_then(|camera| camera.hls.as_ref());
-        hls.is_some_and(|hls| hls.playlist.is_some())
+    fn delivers(&self, camera: &StreamId) -> bool {
+        self.board.read().camera(camera.as_str()).is_some_and(|camera| camera.live_playlist().is_some())
     }
 
     /// Somebody was given something of a camera: its idle time starts anew.
