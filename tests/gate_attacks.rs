@@ -31,11 +31,11 @@ fn child() {
 }
 
 /// Runs `attack` beside a bystander and checks what every attack has in common. Latency is tried again: two processor cores
-/// that also run a build delay any process by more than the limit now and then, but not three times in a row.
+/// that also run a build delay any process by more than the limit now and then, but not five times in a row.
 fn withstand(options: &str, attack: impl Fn(&Server)) {
     let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let mut slowest = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..5 {
         let mut server = Server::start(&["child", "--exact", "--ignored", "--nocapture"], options);
         warm_up(server.address);
         let (rss, threads) = (server.rss_anon(), server.threads());
