@@ -464,6 +464,8 @@ fn a_probe_says_what_the_camera_sends_and_where_it_plays() {
         assert!(printed.contains(line), "{line:?} in\n{printed}");
     }
     assert_eq!((camera.counters().sessions, camera.counters().teardowns), (1, 1));
+    camera.set_faults([Fault::DropEvery(10)]);
+    assert!(look(&camera).hls().to_string().starts_with("yes, but damaged: "));
     camera.set_faults([Fault::Status(Method::Describe, 404)]);
     let (least, most) = (Duration::from_secs(1), Duration::from_secs(2));
     let failed =

@@ -136,6 +136,7 @@ impl Report {
         if !self.skipped.is_empty() && format.audio.is_none() {
             buts.push("without sound".to_owned());
         }
+        buts.extend(self.damage());
         verdict(buts)
     }
 
@@ -151,7 +152,13 @@ impl Report {
             );
         }
         let sound = format.audio.is_some() || !self.skipped.is_empty();
-        verdict(if sound { vec!["without sound".to_owned()] } else { Vec::new() })
+        verdict(sound.then(|| "without sound".to_owned()).into_iter().chain(self.damage()).collect())
+    }
+
+    /// Some servers skip a packet of sound at the start: that alone is no damage.
+    fn damage(&self) -> Option<String> {
+        const HARMLESS: u64 = 3;
+        (self.lost_packets > HARMLESS).then(|| format!("damaged: {} packets were lost", self.lost_packets))
     }
 }
 
