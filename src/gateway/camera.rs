@@ -70,7 +70,9 @@ pub(super) async fn run(entry: Rc<Entry>, hls: Option<HlsPlan>, shared: Shared) 
         let record = Rc::clone(&entry.record);
         let on_event = move |event| record.on_event(event, now());
         let settings = ingest_settings(&plan.camera);
-        ingest::run(settings, hub, Rc::clone(&entry.record.meter), on_event, until_unwanted(&entry)).await;
+        // A task of its own: ingest polls what it is given at every packet, and a task's handle costs next to nothing.
+        let unwanted = shared.executor.spawn(until_unwanted(Rc::clone(&entry)));
+        ingest::run(settings, hub, Rc::clone(&entry.record.meter), on_event, unwanted).await;
         if let Some(output) = output {
             output.cancel().await;
         }
@@ -83,7 +85,7 @@ pub(super) async fn run(entry: Rc<Entry>, hls: Option<HlsPlan>, shared: Shared) 
 }
 
 /// Completes when the camera shall be let go: its stop is given, or it is on demand and nobody asked for its idle time.
-async fn until_unwanted(entry: &Entry) {
+async fn until_unwanted(entry: Rc<Entry>) {
     let idle = async {
         if !entry.plan.camera.on_demand {
             std::future::pending::<()>().await;

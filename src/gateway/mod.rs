@@ -70,7 +70,8 @@ pub fn run(plan: Plan, files: Option<Files>, beside: Option<Beside>) -> Result<(
         .map_err(RunError::Runtime)?;
     let executor = Rc::new(LocalExecutor::new());
     let tasks = Rc::clone(&executor);
-    let result = runtime.block_on(executor.run(async move {
+    // A task like the others: the future given to `run` itself would be polled at every wake of the thread.
+    let gateway = executor.spawn(async move {
         if let Some(beside) = beside {
             tasks.spawn(beside).detach();
         }
@@ -78,7 +79,8 @@ pub fn run(plan: Plan, files: Option<Files>, beside: Option<Beside>) -> Result<(
         gateway.run().await;
         gateway.stop().await;
         Ok(())
-    }));
+    });
+    let result = runtime.block_on(executor.run(gateway));
     // Tasks that were detached are dropped here, while the reactor still stands.
     let guard = runtime.enter();
     drop(executor);

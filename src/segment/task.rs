@@ -49,8 +49,8 @@ pub async fn run(
     loop {
         let mut next = Some(reader.next().await);
         writer.set_bytes(bytes.get());
-        for _ in 0..BATCH {
-            let Some(delivery) = next.take().or_else(|| reader.try_next()) else { break };
+        let mut handled = 0;
+        while let Some(delivery) = next.take().or_else(|| reader.try_next()) {
             if delivery.discontinuity {
                 let total = reader.counters().dropped_units;
                 if total > dropped {
@@ -59,7 +59,11 @@ pub async fn run(
                 }
             }
             writer.handle(&delivery, &mut sink);
+            handled += 1;
+            if handled == BATCH {
+                futures_lite::future::yield_now().await;
+                break;
+            }
         }
-        futures_lite::future::yield_now().await;
     }
 }
