@@ -70,7 +70,7 @@ class Porthole:
         longest = max(entry.duration for entry in playlist.entries)
         grace = math.ceil((longest + playlist.length()) / longest)
         allowed = len(playlist.entries) + 1 + grace
-        files = [path for path in (folder / "hls").rglob("*") if path.is_file() and path.suffix != ".m3u8"]
+        files = [path for path in (folder / "hls").rglob("*") if path.is_file() and ".ts" in path.name]
         largest = max((path.stat().st_size for path in files), default=0)
         return {"segments": len(files) / self.count, "allowed": allowed, "largest": largest}
 
