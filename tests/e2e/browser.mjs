@@ -1,6 +1,7 @@
 // Plays a stream, or opens a page, in headless Chromium; the request is JSON on stdin, the report JSON on stdout.
 // {url, player: "hls.js" | "native", seconds, screenshot}: a video element of our own, served from another origin.
-// {url, player: "page", seconds, screenshot, width, height, locale, tiles}: the page at `url`, with its own player.
+// {url, player: "page", seconds, screenshot, width, height, locale, mobile, tiles, tap}: the page at `url`, with its own player;
+// `tiles` videos must move (0: none is waited for), after a click on `tap`.
 import { createServer } from 'node:http';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -48,6 +49,7 @@ try {
   page.on('pageerror', (error) => report.problems.push(`script error: ${error.message}`));
   const own = request.player !== 'page';
   await page.goto(own ? `http://127.0.0.1:${server.address().port}/?${new URLSearchParams({ player: request.player, url: request.url })}` : request.url);
+  if (request.tap) await page.locator(request.tap).first().click();
 
   const measure = () => page.evaluate(() => [...document.querySelectorAll('video')].map((v) => ({
     time: v.currentTime, frames: v.getVideoPlaybackQuality().totalVideoFrames, dropped: v.getVideoPlaybackQuality().droppedVideoFrames,

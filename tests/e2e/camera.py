@@ -97,6 +97,8 @@ class Stream:
             frame = Gst.SECOND // mount.clip.info["fps"]
             self.begun += (mount.phase - self.begun) % frame
         self.next = start
+        # The server holds a buffer back until its PTS: with B-frames everything is sent so much later that none is.
+        self.reorder = max(pts - dts for _, _, pts, dts, _ in mount.clip.info[kind])
         # Clip time of this stream's beginning, and what the loops so far have added to it.
         self.base = mount.clip.info[kind][start][3] if start else 0
         self.added = 0
@@ -107,13 +109,13 @@ class Stream:
         self.ended = True
 
     def due(self):
-        return self.begun - self.base + self.added + self.clip.info[self.kind][self.next][3]
+        return self.begun + self.reorder - self.base + self.added + self.clip.info[self.kind][self.next][3]
 
     def push(self):
         """Sends the next access unit; false when this stream is over."""
         if self.ended:
             return False
-        mount, (offset, size, pts, dts, key) = self.mount, self.clip.info[self.kind][self.next]
+        mount, (offset, size, pts, _dts, key) = self.mount, self.clip.info[self.kind][self.next]
         # The camera's clock runs on: what falls into a freeze or a skip is left out.
         wanted = not mount.frozen
         if wanted and self.kind == "video" and mount.skip:
@@ -128,8 +130,7 @@ class Stream:
                 unit = self.clip.parameter_sets() + unit
             self.sent = True
             buffer = Gst.Buffer.new_wrapped(unit)
-            buffer.pts = self.added + pts - self.base + Gst.SECOND
-            buffer.dts = self.added + dts - self.base + Gst.SECOND
+            buffer.pts = self.added + pts - self.base
             self.source.emit("push-buffer", buffer)
             mount.counts["sent"] += self.kind == "video"
         self.next += 1

@@ -20,6 +20,7 @@ class OnDemand(unittest.TestCase):
         self.sleeping()
         time.sleep(1)
         self.assertEqual(self.gateway.camera("cam")["state"], "sleeping")
+        self.assertEqual(self.gateway.camera("cam")["hls"]["url"], "/hls/cam/index.m3u8", "players cannot wake what has no address")
         self.assertEqual(self.cameras.counts("/live")["clients"], 0, "connected before anybody asked")
         others, done = [], threading.Event()
 

@@ -196,7 +196,9 @@ def playlist_strict(playlists):
 
 def structure(runs, codec, gaps=0):
     """Packets of each segment: PAT, PMT, key frame first; counters, PCR and timestamps run on over a run's segments."""
-    # The clock stands still for as long as pictures are missing.
+    # The clock stands still for as long as pictures are missing; and when a key frame is among them, one segment is cut without
+    # it, so that EXT-X-TARGETDURATION holds; the next key frame begins the next segment.
+    keyless = gaps
     longest_pcr_step = WRAP // 2 if gaps else 9000 + 90
     key_types = {"h264": {5}, "h265": set(range(16, 22))}[codec]
     parameters = {"h264": {7, 8}, "h265": {32, 33, 34}}[codec]
@@ -214,9 +216,11 @@ def structure(runs, codec, gaps=0):
             first = next(unit for kind, unit in events if kind == "video")
             nals = list(footage.nal_units(bytes(first.data)))
             types = [footage.nal_type(codec, nal) for nal in nals]
-            if not key_types & set(types) or not first.random_access:
+            if keyless and not first.random_access and not key_types & set(types):
+                keyless -= 1
+            elif not key_types & set(types) or not first.random_access:
                 raise Broken(f"{entry.uri} does not begin with a marked key frame: NAL types {types}")
-            if types[0] != delimiter or types.count(delimiter) != 1 or not parameters <= set(types):
+            if types[0] != delimiter or types.count(delimiter) != 1 or (first.random_access and not parameters <= set(types)):
                 raise Broken(f"{entry.uri}: key frame without delimiter or parameter sets first: NAL types {types}")
             segment_dts = []
             for kind, value in events:
@@ -364,11 +368,11 @@ def run(*command):
     return done.stdout
 
 
-def all_of(capture, clip, folder, audio=False, gaps=0):
+def all_of(capture, clip, folder, audio=False, gaps=0, punctual=True):
     """Every judge but the browser on a capture of `clip`; what they measured."""
     codec = footage.info(clip)["codec"]
     playlist_strict(capture.playlists)
-    rules = playlist_rules(capture.playlists)
+    rules = playlist_rules(capture.playlists, punctual=punctual)
     paths = capture.save(folder)
     for path, run, units in zip(paths, capture.runs(), structure(capture.runs(), codec, gaps)):
         if audio:

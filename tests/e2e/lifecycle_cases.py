@@ -53,7 +53,7 @@ class Lifecycle(unittest.TestCase):
         self.assertGreater(after.sequence, before.entries[-1].sequence, "the media sequence went back")
         stale = set(capture.seen.values()) & set(left_in(self.place.hls))
         self.assertEqual(stale, set(), "the crashed run's segments are still there")
-        prefixes = {name.split("_main_seg")[0] for name in left_in(self.place.hls) if "_main_seg" in name}
+        prefixes = {name.split("_main_seg")[0].lstrip(".") for name in left_in(self.place.hls) if "_main_seg" in name}
         self.assertEqual(len(prefixes), 1, "two runs in the folder")
         self.assertNotIn(before.entries[-1].uri.split("_main_seg")[0], prefixes)
         self.assertEqual(self.gateway.get(f"/hls/cam/{before.entries[-1].uri}").status, 404)
@@ -79,7 +79,8 @@ class Lifecycle(unittest.TestCase):
         self.gateway.wait_for_playlist("new")
         self.gateway.wait_for_playlist("moves")
         stays.follow(4)
-        judges.all_of(stays, "quick", self.place.folder / "capture")
+        # Nobody looked while the new cameras came, so not every version was seen in time.
+        judges.all_of(stays, "quick", self.place.folder / "capture", punctual=False)
         self.assertEqual(self.cameras.counts("/stays")["play"], 1, "the unchanged camera was restarted")
         self.assertEqual([c["id"] for c in self.gateway.json("/api/v1/status")["cameras"]], ["stays", "moves", "new"])
 

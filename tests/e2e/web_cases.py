@@ -166,11 +166,15 @@ class Page(unittest.TestCase):
 
     test_page_shows_every_camera_moving.takes = 30
 
-    def test_page_starts_a_sleeping_camera(self):
+    def test_tap_starts_a_sleeping_camera(self):
         place = harness.Place(self)
         cameras = harness.Cameras(place, {"/a": {"clip": "quick"}})
         gateway = harness.Gateway(place, [{"id": "gate", "url": cameras.url("/a"), "on_demand": True}])
-        judges.browser(f"http://127.0.0.1:{gateway.port}/", "page", place.kept / "page.png", seconds=3)
+        url = f"http://127.0.0.1:{gateway.port}/"
+        judges.browser(url, "page", place.kept / "asleep.png", seconds=2, tiles=0)
+        self.assertEqual(cameras.counts("/a")["clients"], 0, "opening the page woke a camera that nobody watches")
+        judges.browser(url, "page", place.kept / "woken.png", seconds=3, tap="button.tap, .tap")
+        self.assertEqual(cameras.counts("/a")["play"], 1)
 
 
 def check_prometheus(text):
