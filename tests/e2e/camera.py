@@ -115,7 +115,7 @@ class Stream:
         """Sends the next access unit; false when this stream is over."""
         if self.ended:
             return False
-        mount, (offset, size, pts, _dts, key) = self.mount, self.clip.info[self.kind][self.next]
+        mount, (offset, size, pts, _, key) = self.mount, self.clip.info[self.kind][self.next]
         # The camera's clock runs on: what falls into a freeze or a skip is left out.
         wanted = not mount.frozen
         if wanted and self.kind == "video" and mount.skip:
