@@ -41,7 +41,8 @@ e2e: tools build
 tools:
 	tests/install-tools.sh
 
-bench: tools build
+bench: build
+	tests/install-tools.sh bench
 	cargo bench --locked --profile $(PROFILE)
 	/usr/bin/python3 benches/cameras/run.py --binary $(PORTHOLE)
 

@@ -105,7 +105,7 @@ fn probe(
         .map_err(|error| format!("cannot start: {error}"))?;
     let settings = gateway::ingest_settings(&camera);
     let report = runtime.block_on(ingest::probe(settings, PROBE.0, PROBE.1)).map_err(|cause| cause.to_string())?;
-    print(&report.to_string())
+    print(&format!("{report}\n"))
 }
 
 fn read_password(path: PathBuf) -> Result<String, String> {

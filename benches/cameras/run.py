@@ -142,7 +142,7 @@ def turn(bench, name, count, window):
     program = PROGRAMS[name](bench, count, folder)
     try:
         # Past the start, and past the time after which rings and windows have their full length.
-        time.sleep(14 if name == "porthole" and count == CAMERAS else 4)
+        time.sleep(20 if name == "porthole" else 4)
         pids = program.pids()
         before, begun = [usage(pid) for pid in pids], time.monotonic()
         time.sleep(window)
