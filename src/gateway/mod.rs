@@ -3,10 +3,11 @@
 mod camera;
 mod changes;
 mod lock;
+mod publish;
 mod record;
 mod signal;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io;
 use std::path::Path;
 use std::pin::Pin;
@@ -17,15 +18,16 @@ use std::time::{Duration, Instant};
 use smol::{LocalExecutor, Task};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
-use tokio::time::{interval, timeout};
+use tokio::time::timeout;
 
 pub use self::camera::ingest_settings;
 use self::camera::{Entry, Shared};
 use self::changes::Changes;
 use self::lock::FolderLock;
+use self::publish::{PlanFacts, Sources};
 use crate::config::task::{Files, load};
 use crate::config::{Machine, Plan, TmpfsFacts};
-use crate::control::{self, Command, Commands, Control, ItemStatus, MemoryStatus, Snapshot, StatusBoard, Wake};
+use crate::control::{self, Command, Commands, Control, StatusBoard, Wake};
 use crate::hls::{self, Store};
 use crate::media::StreamId;
 use crate::system;
@@ -35,8 +37,6 @@ use crate::web::metrics::{Kind, Sample};
 
 /// Sessions are torn down within this when the gateway ends; SIGTERM ends it within 2 s.
 const STOP_TIME: Duration = Duration::from_millis(1500);
-/// Ages and rates in the snapshot are renewed this often; changes are published at once.
-const STATUS_PERIOD: Duration = Duration::from_secs(1);
 /// Commands that may wait: as many as there are workers, and one for the gate.
 const COMMANDS_BESIDE_WORKERS: usize = 1;
 
@@ -112,15 +112,6 @@ struct Gateway {
     lock: Option<FolderLock>,
 }
 
-/// What the snapshot says of the plan.
-#[derive(Clone, Debug, Default)]
-struct PlanFacts {
-    board: String,
-    memory_limit: u64,
-    tmpfs_limit: u64,
-    hls_enabled: bool,
-}
-
 impl Gateway {
     fn start(plan: Plan, files: Option<Files>, executor: Rc<LocalExecutor<'static>>) -> Result<Self, RunError> {
         // The port comes first: another gateway that runs already keeps its files.
@@ -145,7 +136,12 @@ impl Gateway {
         let ids: Vec<_> = gateway.plan.cameras.iter().map(|camera| camera.camera.id).collect();
         gateway.start_cameras(&ids);
         executor.spawn(obey(commands, Rc::clone(&gateway.cameras))).detach();
-        executor.spawn(gateway.publish()).detach();
+        let sources = Sources {
+            cameras: Rc::clone(&gateway.cameras),
+            facts: Rc::clone(&gateway.facts),
+            changed: Rc::clone(&gateway.changed),
+        };
+        executor.spawn(publish::run(sources, Arc::clone(&gateway.board), now())).detach();
         gateway.serve_web(listener);
         Ok(gateway)
     }
@@ -337,57 +333,6 @@ impl Gateway {
         let _ = std::fs::remove_dir(self.web_settings().socket_dir);
         drop(self.lock.take());
         log::info!("stopped");
-    }
-
-    /// Publishes the snapshot when something changed, and every second for ages and rates.
-    fn publish(&self) -> impl Future<Output = ()> + 'static {
-        let (changed, cameras, board) = (Rc::clone(&self.changed), Rc::clone(&self.cameras), Arc::clone(&self.board));
-        let facts = Rc::clone(&self.facts);
-        let started = now();
-        async move {
-            let mut ticks = interval(STATUS_PERIOD);
-            let usage = Cell::new(system::Usage::default());
-            loop {
-                let tick = async {
-                    ticks.tick().await;
-                    true
-                };
-                let change = async {
-                    changed.notified().await;
-                    false
-                };
-                let fresh = smol::future::or(change, tick).await;
-                if fresh {
-                    usage.set(system::usage());
-                }
-                let (facts, usage) = (facts.borrow().clone(), usage.get());
-                board.publish(snapshot(&cameras.borrow(), facts, usage, started, fresh));
-            }
-        }
-    }
-}
-
-fn snapshot(
-    cameras: &[(Rc<Entry>, Task<()>)],
-    facts: PlanFacts,
-    usage: system::Usage,
-    started: Instant,
-    fresh: bool,
-) -> Snapshot {
-    let at = now();
-    let cameras: Vec<_> = cameras.iter().map(|(entry, _)| entry.record.status(at, fresh)).collect();
-    let tmpfs = cameras.iter().filter_map(|camera| camera.hls.as_ref()).map(|hls| hls.tmpfs_bytes).sum();
-    Snapshot {
-        version: env!("CARGO_PKG_VERSION"),
-        board: facts.board,
-        uptime_seconds: at.saturating_duration_since(started).as_secs(),
-        threads: usage.threads,
-        memory: MemoryStatus {
-            resident: ItemStatus { used: usage.anonymous + usage.file, limit: facts.memory_limit },
-            tmpfs: ItemStatus { used: tmpfs, limit: facts.tmpfs_limit },
-        },
-        hls_enabled: facts.hls_enabled,
-        cameras,
     }
 }
 
