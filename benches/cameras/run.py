@@ -157,8 +157,12 @@ def turn(bench, name, count, window):
     finally:
         program.stop()
         shutil.rmtree(folder)
-        # The server takes its pipelines down.
-        time.sleep(1)
+        # Who connects while the server takes its pipelines down gets one that ends.
+        deadline = time.monotonic() + 70
+        while any(mount["live"] for mount in bench.cameras.do("counts")["mounts"].values()):
+            if time.monotonic() > deadline:
+                raise RuntimeError("the camera server keeps pipelines that nobody watches")
+            time.sleep(0.2)
 
 
 def usage(pid):

@@ -62,8 +62,8 @@ class Mount:
         self.phase = options.get("phase")
         self.frozen = False
         self.skip = 0
-        self.counts = {"describe": 0, "setup": 0, "play": 0, "teardown": 0, "pipelines": 0, "first_key_frame": None,
-                       "sent": 0}
+        self.counts = {"describe": 0, "setup": 0, "play": 0, "teardown": 0, "pipelines": 0, "live": 0,
+                       "first_key_frame": None, "sent": 0}
         self.factory = GstRtspServer.RTSPMediaFactory()
         info = self.clip.info
         launch = f"appsrc name=video is-live=true format=time ! {PAYLOADERS[info['codec']]}"
@@ -78,13 +78,19 @@ class Mount:
 
     def on_media(self, _factory, media):
         self.counts["pipelines"] += 1
+        self.counts["live"] += 1
         pipeline = media.get_element()
         streams = [Stream(self, pipeline.get_by_name("video"), "video", self.start)]
         if "audio" in self.clip.info:
             streams.append(Stream(self, pipeline.get_by_name("audio"), "audio", 0))
-        media.connect("unprepared", lambda _media: [stream.end() for stream in streams])
+        media.connect("unprepared", self.on_end, streams)
         for stream in streams:
             self.feeder.add(stream)
+
+    def on_end(self, _media, streams):
+        self.counts["live"] -= 1
+        for stream in streams:
+            stream.end()
 
 
 class Stream:
