@@ -4,8 +4,8 @@ use crate::media::Ticks;
 
 /// A camera that sends no key frame is cut after this long while the target duration is still open.
 pub(super) const LONGEST_UNMEASURED: Ticks = Ticks::from_secs(12);
-/// The shortest first segment: cameras that send only key frames get several GOPs into it.
-const SHORTEST_FIRST: Ticks = Ticks::from_millis(200);
+/// The shortest segment that a key frame ends: cameras that send only key frames get several GOPs into their first.
+const SHORTEST: Ticks = Ticks::from_millis(200);
 /// How far a GOP may fall short of the wanted duration and still count as reaching it: cameras jitter by a frame.
 const JITTER: Ticks = Ticks::from_millis(50);
 /// The frame interval assumed until two pictures were seen.
@@ -58,6 +58,8 @@ struct Open {
     start: Ticks,
     last: Ticks,
     longest_interval: Ticks,
+    /// It does not start with a key frame: the next one ends it, so that players can start and recover there.
+    keyless: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -109,26 +111,26 @@ impl Cutter {
             }
             let broken = std::mem::take(&mut self.broken) || discontinuity;
             self.last_key = dts;
-            return self.start(None, dts, broken);
+            return self.start(None, dts, key_frame, broken);
         };
         let (elapsed, limit) = (dts - open.start, self.limit());
         if discontinuity || dts <= open.last || elapsed > limit {
-            return self.break_off(open, dts, key_frame, discontinuity);
+            return self.break_off(open, dts, key_frame);
         }
         self.interval = dts - open.last;
         open.last = dts;
         open.longest_interval = open.longest_interval.max(self.interval);
         if key_frame {
             let gop = dts - std::mem::replace(&mut self.last_key, dts);
-            if self.ends_at_key_frame(elapsed, gop, limit) {
+            if self.ends_at_key_frame(&open, elapsed, gop, limit) {
                 self.measure(elapsed);
-                return self.start(Some(Ended { duration: elapsed, why: Why::KeyFrame }), dts, false);
+                return self.start(Some(Ended { duration: elapsed, why: Why::KeyFrame }), dts, key_frame, false);
             }
         }
         if elapsed + open.longest_interval > limit {
             let why = if key_frame { Why::KeyFrame } else { Why::LongGop };
             self.measure(elapsed);
-            return self.start(Some(Ended { duration: elapsed, why }), dts, false);
+            return self.start(Some(Ended { duration: elapsed, why }), dts, key_frame, false);
         }
         self.open = Some(open);
         Step::Append
@@ -139,7 +141,7 @@ impl Cutter {
         let Some(open) = self.open else { return Step::Skip };
         let elapsed = dts - open.start;
         self.measure(elapsed);
-        self.start(Some(Ended { duration: elapsed, why: Why::Full }), dts, false)
+        self.start(Some(Ended { duration: elapsed, why: Why::Full }), dts, false, false)
     }
 
     /// Forgets the open segment: the next one starts at a key frame and is a discontinuity.
@@ -155,10 +157,13 @@ impl Cutter {
         })
     }
 
-    fn ends_at_key_frame(&self, elapsed: Ticks, gop: Ticks, limit: Ticks) -> bool {
-        let Some(target) = self.target else { return elapsed >= SHORTEST_FIRST };
-        let half = Ticks(target.aim.0 / 2);
-        elapsed + JITTER >= target.aim || (elapsed >= half && elapsed + gop > limit)
+    fn ends_at_key_frame(&self, open: &Open, elapsed: Ticks, gop: Ticks, limit: Ticks) -> bool {
+        let Some(target) = self.target else { return elapsed >= SHORTEST };
+        let (half, quarter) = (Ticks(target.aim.0 / 2), Ticks(target.aim.0 / 4));
+        elapsed + JITTER >= target.aim
+            || (elapsed >= half && elapsed + gop > limit)
+            // Back to key frames as soon as that makes no sliver.
+            || (open.keyless && elapsed >= quarter)
     }
 
     /// Fixes the target duration from the first segment, which lasted `first`.
@@ -173,20 +178,20 @@ impl Cutter {
         self.target = Some(Target { seconds: rounded(aim).max(1), aim });
     }
 
-    fn start(&mut self, ended: Option<Ended>, dts: Ticks, discontinuity: bool) -> Step {
-        self.open = Some(Open { start: dts, last: dts, longest_interval: self.interval });
+    fn start(&mut self, ended: Option<Ended>, dts: Ticks, key_frame: bool, discontinuity: bool) -> Step {
+        self.open = Some(Open { start: dts, last: dts, longest_interval: self.interval, keyless: !key_frame });
         Step::Start { ended, discontinuity }
     }
 
     /// The open segment ends where its last picture ends.
-    fn break_off(&mut self, open: Open, dts: Ticks, key_frame: bool, discontinuity: bool) -> Step {
+    fn break_off(&mut self, open: Open, dts: Ticks, key_frame: bool) -> Step {
         let duration = (open.last + self.interval - open.start).min(self.limit());
         let why = if self.target.is_some() { Why::Break } else { Why::Unmeasured };
         let ended = Ended { duration, why };
-        // After a mere gap the next pictures still continue the GOP; after a break of the run only a key frame may start.
-        if key_frame || (!discontinuity && dts > open.last && self.target.is_some()) {
+        // What follows refers to pictures that are missing: only a key frame may start.
+        if key_frame {
             self.last_key = dts;
-            return self.start(Some(ended), dts, true);
+            return self.start(Some(ended), dts, true, true);
         }
         self.abandon();
         Step::End(ended)

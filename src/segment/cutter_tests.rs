@@ -184,9 +184,20 @@ fn a_break_in_the_first_gop_is_not_published() {
 fn a_gap_longer_than_the_target_duration_is_a_discontinuity() {
     let mut cutter = Cutter::new(Ticks::from_secs(1));
     segments(&mut cutter, steady(0, 26, 25));
-    let step = cutter.push(Ticks(25 * FRAME + 450_000), false, false);
-    let ended = Some(Ended { duration: Ticks(FRAME), why: Why::Break });
-    assert_eq!(step, Step::Start { ended, discontinuity: true });
+    let after = 25 * FRAME + 450_000;
+    let step = cutter.push(Ticks(after), false, false);
+    assert_eq!(step, Step::End(Ended { duration: Ticks(FRAME), why: Why::Break }));
+    assert_eq!(cutter.push(Ticks(after + FRAME), false, false), Step::Skip);
+    let step = cutter.push(Ticks(after + 2 * FRAME), true, false);
+    assert_eq!(step, Step::Start { ended: None, discontinuity: true });
+}
+
+#[test]
+fn a_segment_cut_without_a_key_frame_ends_at_the_next_one() {
+    let mut cutter = Cutter::new(Ticks::from_secs(1));
+    // The key frame at picture 50 is missing: EXTINF would round to 2.
+    let list = segments(&mut cutter, (0..98).map(|n| (n * FRAME, [0, 25, 72, 97].contains(&n))));
+    assert_eq!(list, [(1000, Why::KeyFrame), (1480, Why::LongGop), (400, Why::KeyFrame), (1000, Why::KeyFrame)]);
 }
 
 #[test]
