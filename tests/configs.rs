@@ -55,3 +55,18 @@ fn the_documented_defaults_are_the_real_ones() {
         (real.transport, real.on_demand, real.idle_timeout, real.audio)
     );
 }
+
+#[test]
+fn a_wrong_file_that_also_does_not_fit_hears_of_both() {
+    let folder = std::env::temp_dir().join(format!("porthole-configs-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let config = folder.join("config.toml");
+    std::fs::write(&config, "[hls]\nsegment_lenght = 1\n[[camera]]\nid = \"a\"\nurl = \"rtsp://h/1\"\n").unwrap();
+    let disk = |_: &Path| Machine { memory: 4 << 30, tmpfs: Some(TmpfsFacts { is_tmpfs: false, size: 1 << 30 }) };
+    let error = load(&Files { config, board: None }, disk).unwrap_err().to_string();
+    std::fs::remove_dir_all(&folder).unwrap();
+    let lines: Vec<_> = error.lines().collect();
+    assert_eq!(lines.len(), 2, "{error}");
+    assert!(lines[0].ends_with("config.toml: line 2: hls.segment_lenght: unknown key; did you mean `segment_count`?"));
+    assert!(lines[1].contains("hls.output_dir: /run/porthole/hls is not on tmpfs"), "{error}");
+}

@@ -115,17 +115,18 @@ impl Config {
     ///
     /// # Errors
     /// Every problem found, in the order of the file.
-    pub fn parse(
-        text: &str,
-        mut read_secret: impl FnMut(&Path) -> Result<String, String>,
-    ) -> Result<Self, Vec<Problem>> {
+    pub fn parse(text: &str, read_secret: impl FnMut(&Path) -> Result<String, String>) -> Result<Self, Vec<Problem>> {
+        let (config, problems) = Self::read(text, read_secret);
+        if problems.is_empty() { Ok(config) } else { Err(problems) }
+    }
+
+    /// As [`Config::parse`], but also returns what could be read of a wrong file, with defaults for the rest, so that
+    /// whoever looks further finds further problems.
+    pub fn read(text: &str, mut read_secret: impl FnMut(&Path) -> Result<String, String>) -> (Self, Vec<Problem>) {
         let mut report = Report::new(text);
         let config = read(&mut report, &mut read_secret);
-        if report.problems.is_empty() {
-            return Ok(config);
-        }
         report.problems.sort_by_key(|problem| problem.line);
-        Err(report.problems)
+        (config, report.problems)
     }
 
     /// Every key there is, as `section.key`, for the documentation's test.

@@ -58,13 +58,21 @@ pub fn load(files: &Files, machine: impl FnOnce(&Path) -> Machine) -> Result<Pla
     let text = read_text(&files.config)?;
     let folder = files.config.parent().unwrap_or(Path::new(""));
     let secret = |path: &Path| read_text(&folder.join(path)).map_err(|error| error.reason());
-    let config = Config::parse(&text, secret).map_err(problems(&files.config))?;
+    let (config, mut wrong) = Config::read(&text, secret);
     let machine = machine(&config.hls.output_dir);
     let board = match &files.board {
         Some(path) => Board::parse(&read_text(path)?).map_err(problems(path))?,
         None => Board::generic(&machine),
     };
-    Plan::resolve(&config, &board, &machine).map_err(problems(&files.config))
+    // What does not fit is told even of a file that is wrong elsewhere; but not twice of one field.
+    let plan = Plan::resolve(&config, &board, &machine).map_err(|unfit| {
+        let new: Vec<_> = unfit.into_iter().filter(|new| wrong.iter().all(|old| old.field != new.field)).collect();
+        wrong.extend(new);
+    });
+    match plan {
+        Ok(plan) if wrong.is_empty() => Ok(plan),
+        _ => Err(problems(&files.config)(wrong)),
+    }
 }
 
 impl LoadError {

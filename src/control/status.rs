@@ -96,6 +96,13 @@ pub struct HlsStatus {
     pub tmpfs_bytes: u64,
 }
 
+impl HlsStatus {
+    /// The output of a camera that sleeps or has not delivered yet: all there is is its address.
+    pub fn idle(stream: StreamId) -> Self {
+        Self { url: format!("/hls/{stream}/index.m3u8"), ..Self::default() }
+    }
+}
+
 /// One camera.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CameraStatus {

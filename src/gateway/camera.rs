@@ -35,8 +35,9 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) fn new(plan: CameraPlan, stream_bytes: u64, changed: &Rc<Notify>, at: Instant) -> Rc<Self> {
-        let record = Rc::new(Record::new(plan.camera.clone(), Rc::clone(changed), at));
+    pub(super) fn new(plan: CameraPlan, hls: Option<&HlsPlan>, changed: &Rc<Notify>, at: Instant) -> Rc<Self> {
+        let record = Rc::new(Record::new(plan.camera.clone(), hls.is_some(), Rc::clone(changed), at));
+        let stream_bytes = hls.map_or(0, |hls| hls.segments.stream_bytes);
         let stream_bytes = Rc::new(Cell::new(stream_bytes));
         Rc::new(Self { plan, record, demand: Demand::default(), stop: Stop::default(), stream_bytes })
     }
@@ -75,8 +76,8 @@ pub(super) async fn run(entry: Rc<Entry>, hls: Option<HlsPlan>, shared: Shared) 
         ingest::run(settings, hub, Rc::clone(&entry.record.meter), on_event, unwanted).await;
         if let Some(output) = output {
             output.cancel().await;
+            entry.record.on_hls(HlsStatus::idle(plan.camera.id));
         }
-        entry.record.on_hls(None);
         entry.demand.forget();
         if on_demand && !entry.stop.is_given() {
             log::info!("{}: nobody watches: letting it go", plan.camera.id);
@@ -133,15 +134,15 @@ async fn serve_hls(entry: Rc<Entry>, plan: HlsPlan, hub: Hub, store: Store) {
         let limits = Limits { units: entry.plan.queue_units, bytes: entry.plan.queue_bytes };
         let settings = hls_settings(id, &plan, &entry);
         let record = Rc::clone(&entry.record);
-        record.on_hls(Some(hls_status(id, &Facts::default())));
-        let on_change = |facts: &Facts| record.on_hls(Some(hls_status(id, facts)));
+        record.on_hls(HlsStatus::idle(id));
+        let on_change = |facts: &Facts| record.on_hls(hls_status(id, facts));
         match hls::task::run(hub.subscribe(limits), settings, store.clone(), on_change).await {
             Err(error) => {
                 log::error!("{id}: HLS cannot start: {error}; trying again in {} s", OUTPUT_RETRY.as_secs());
                 let fault =
                     Fault { code: "files", sentence: error.to_string(), args: [("error", error.to_string())].into() };
-                let status = HlsStatus { errors: 1, last_error: Some(fault), ..hls_status(id, &Facts::default()) };
-                entry.record.on_hls(Some(status));
+                let status = HlsStatus { errors: 1, last_error: Some(fault), ..HlsStatus::idle(id) };
+                entry.record.on_hls(status);
                 sleep(OUTPUT_RETRY).await;
             }
         }
@@ -166,7 +167,6 @@ fn hls_settings(id: StreamId, plan: &HlsPlan, entry: &Entry) -> hls::task::Setti
 fn hls_status(id: StreamId, facts: &Facts) -> HlsStatus {
     HlsStatus {
         playlist: facts.playlist.clone(),
-        url: format!("/hls/{id}/index.m3u8"),
         segments: facts.segments,
         target_duration: facts.target_duration,
         window_seconds: facts.window_seconds,
@@ -181,5 +181,6 @@ fn hls_status(id: StreamId, facts: &Facts) -> HlsStatus {
             args: fault.args(),
         }),
         tmpfs_bytes: facts.tmpfs_bytes,
+        ..HlsStatus::idle(id)
     }
 }

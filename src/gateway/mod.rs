@@ -176,7 +176,7 @@ impl Gateway {
             entry.stream_bytes.set(stream_bytes);
         }
         for plan in self.plan.cameras.iter().filter(|plan| ids.contains(&plan.camera.id)) {
-            let entry = Entry::new(plan.clone(), stream_bytes, &self.changed, now());
+            let entry = Entry::new(plan.clone(), self.plan.hls.as_ref(), &self.changed, now());
             let task = camera::run(Rc::clone(&entry), self.plan.hls.clone(), self.shared.clone());
             running.push((entry, self.shared.executor.spawn(task)));
         }

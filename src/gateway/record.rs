@@ -34,7 +34,7 @@ struct Known {
 }
 
 impl Record {
-    pub(super) fn new(camera: Camera, changed: Rc<Notify>, now: Instant) -> Self {
+    pub(super) fn new(camera: Camera, hls: bool, changed: Rc<Notify>, now: Instant) -> Self {
         let state = if camera.on_demand { CameraState::Sleeping } else { CameraState::Starting };
         let known = Known {
             state,
@@ -44,7 +44,7 @@ impl Record {
             skipped: None,
             last_error: None,
             warnings: Vec::new(),
-            hls: None,
+            hls: hls.then(|| HlsStatus::idle(camera.id)),
         };
         Self { camera, meter: Rc::default(), changed, known: RefCell::new(known), status: RefCell::default() }
     }
@@ -92,9 +92,9 @@ impl Record {
         self.on_change();
     }
 
-    /// HLS has something new to say; `None`: it is off, or the camera sleeps.
-    pub(super) fn on_hls(&self, hls: Option<HlsStatus>) {
-        self.known.borrow_mut().hls = hls;
+    /// HLS has something new to say.
+    pub(super) fn on_hls(&self, hls: HlsStatus) {
+        self.known.borrow_mut().hls = Some(hls);
         self.on_change();
     }
 
