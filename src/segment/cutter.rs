@@ -80,7 +80,9 @@ pub(super) struct Cutter {
     wanted: Ticks,
     target: Option<Target>,
     open: Option<Open>,
+    /// The span between pictures: the smaller of the last two, since a single long one is a gap.
     interval: Ticks,
+    last_interval: Ticks,
     last_key: Ticks,
     broken: bool,
 }
@@ -93,6 +95,7 @@ impl Cutter {
             target: None,
             open: None,
             interval: FIRST_INTERVAL,
+            last_interval: FIRST_INTERVAL,
             last_key: Ticks::ZERO,
             broken: false,
         }
@@ -117,7 +120,8 @@ impl Cutter {
         if discontinuity || dts <= open.last || elapsed > limit {
             return self.break_off(open, dts, key_frame);
         }
-        self.interval = dts - open.last;
+        let last_interval = std::mem::replace(&mut self.last_interval, dts - open.last);
+        self.interval = last_interval.min(self.last_interval);
         open.last = dts;
         open.longest_interval = open.longest_interval.max(self.interval);
         if key_frame {

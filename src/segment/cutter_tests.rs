@@ -193,6 +193,15 @@ fn a_gap_longer_than_the_target_duration_is_a_discontinuity() {
 }
 
 #[test]
+fn a_gap_is_not_taken_for_the_cameras_pace() {
+    let mut cutter = Cutter::new(Ticks::from_secs(1));
+    // Pictures 30 to 59 are missing, the key frame at 50 among them.
+    let list = segments(&mut cutter, steady(0, 101, 25).filter(|(dts, _)| !(30 * FRAME..60 * FRAME).contains(dts)));
+    let expected = [(1000, Why::KeyFrame), (1480, Why::LongGop), (520, Why::KeyFrame), (1000, Why::KeyFrame)];
+    assert_eq!(list, expected);
+}
+
+#[test]
 fn a_segment_cut_without_a_key_frame_ends_at_the_next_one() {
     let mut cutter = Cutter::new(Ticks::from_secs(1));
     // The key frame at picture 50 is missing: EXTINF would round to 2.

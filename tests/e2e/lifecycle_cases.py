@@ -107,7 +107,7 @@ class Lifecycle(unittest.TestCase):
         self.addCleanup(subprocess.run, [*as_root, "umount", "-l", str(small)], check=False)
         cameras = harness.Cameras(place, {"/big": {"clip": "main"}, "/little": {"clip": "quick"}})
         gateway = harness.Gateway(place, [{"id": "little", "url": cameras.url("/little")}, {"id": "big", "url": cameras.url("/big")}],
-                                  output_dir=small / "hls", hls={"cleanup_threshold": 8})
+                                  output_dir=small / "hls", hls={"cleanup_threshold": 10})
         gateway.wait_for_playlist("little")
         # Its ring is at its full length after a while: what is full now hits the camera that still grows.
         capture = judges.Capture(gateway.url("little")).follow(12)
