@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use porthole::config::task::{Files, load};
-use porthole::config::{Config, Machine, TmpfsFacts};
+use porthole::config::{Board, Config, Machine, TmpfsFacts};
 
 fn configs() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("configs")
@@ -40,6 +40,15 @@ fn the_documented_example_shows_every_key() {
         })
         .collect();
     assert!(missing.is_empty(), "configs/porthole.toml does not document {missing:?}");
+}
+
+#[test]
+fn the_documented_board_shows_every_key() {
+    let text = std::fs::read_to_string(configs().join("board.toml")).unwrap();
+    Board::parse(&text).unwrap();
+    let document: toml::Table = text.parse().unwrap();
+    let missing: Vec<_> = Board::keys().into_iter().filter(|key| !document.contains_key(key)).collect();
+    assert!(missing.is_empty() && document.len() > 3, "configs/board.toml does not document {missing:?}");
 }
 
 #[test]

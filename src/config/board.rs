@@ -9,7 +9,7 @@ pub struct Board {
     /// Its name.
     pub id: String,
     /// Most cameras.
-    pub cameras: u32,
+    pub cameras: u64,
     /// Highest bitrate per camera that the board is meant for, bit/s.
     pub camera_bitrate: u64,
     /// Memory for the daemon without its tmpfs, bytes.
@@ -17,9 +17,9 @@ pub struct Board {
     /// tmpfs for segments, bytes.
     pub tmpfs: u64,
     /// Most web connections at once.
-    pub http_connections: u32,
+    pub http_connections: u64,
     /// Web worker threads.
-    pub http_workers: u32,
+    pub http_workers: u64,
 }
 
 const MIB: u64 = 1024 * 1024;
@@ -44,27 +44,37 @@ impl Board {
     /// Every problem found, in the order of the file.
     pub fn parse(text: &str) -> Result<Self, Vec<Problem>> {
         let mut report = Report::new(text);
-        let document = parse(&mut report);
-        let mut fields = Fields::root(&document);
-        let board = Self {
-            id: fields.string("id", &mut report).map_or_else(
-                || {
-                    fields.missing("id", "the board's name, e.g. id = \"raspberrypi4-64\"", &mut report);
-                    String::new()
-                },
-                |text| text.value,
-            ),
-            cameras: fields.integer("cameras", 16, 1..=64, "cameras", &mut report),
-            camera_bitrate: u64::from(fields.integer("camera_bitrate_kbit", 8000, 64..=200_000, "kbit/s", &mut report))
-                * 1000,
-            memory: u64::from(fields.integer("memory_mib", 128, 16..=65_536, "MiB", &mut report)) * MIB,
-            tmpfs: u64::from(fields.integer("tmpfs_mib", 128, 4..=65_536, "MiB", &mut report)) * MIB,
-            http_connections: fields.integer("http_connections", 256, 8..=4096, "connections", &mut report),
-            http_workers: fields.integer("http_workers", 4, 1..=16, "threads", &mut report),
-        };
-        fields.finish(&mut report);
+        let board = read(&mut report);
         if report.problems.is_empty() { Ok(board) } else { Err(report.problems) }
     }
+
+    /// Every key there is, for the documentation's test.
+    pub fn keys() -> Vec<String> {
+        let mut report = Report::new("");
+        read(&mut report);
+        report.keys.into_iter().collect()
+    }
+}
+
+fn read(report: &mut Report<'_>) -> Board {
+    let document = parse(report);
+    let mut fields = Fields::root(&document);
+    let id = fields.string("id", report);
+    if id.is_none() {
+        fields.missing("id", "the board's name, e.g. id = \"raspberrypi4-64\"", report);
+    }
+    let mut number = |key, default, range, unit| u64::from(fields.integer(key, default, range, unit, report));
+    let board = Board {
+        id: id.map_or_else(String::new, |text| text.value),
+        cameras: number("cameras", 16, 1..=64, "cameras"),
+        camera_bitrate: number("camera_bitrate_kbit", 8000, 64..=200_000, "kbit/s") * 1000,
+        memory: number("memory_mib", 128, 16..=65_536, "MiB") * MIB,
+        tmpfs: number("tmpfs_mib", 128, 4..=65_536, "MiB") * MIB,
+        http_connections: number("http_connections", 256, 8..=4096, "connections"),
+        http_workers: number("http_workers", 4, 1..=16, "threads"),
+    };
+    fields.finish(report);
+    board
 }
 
 #[cfg(test)]

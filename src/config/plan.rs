@@ -170,7 +170,7 @@ fn memory(cameras: usize, board: &Board) -> Vec<Item> {
         Item { name: "program", bytes: BASE_BYTES },
         Item { name: "cameras", bytes: cameras * CAMERA_BYTES },
         Item { name: "queues", bytes: cameras * QUEUE_BYTES as u64 },
-        Item { name: "web connections", bytes: u64::from(board.http_connections) * CONNECTION_BYTES },
+        Item { name: "web connections", bytes: board.http_connections * CONNECTION_BYTES },
     ]
 }
 
