@@ -5,7 +5,7 @@ PROFILE ?= quick
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 PORTHOLE := $(TARGET_DIR)/$(PROFILE)/porthole
 
-.PHONY: demo build test lint e2e bench tools ui release clean
+.PHONY: demo build test lint e2e soak bench tools ui release clean
 
 ## Build, run on the built-in camera, and print the address of the page.
 demo: build
@@ -37,14 +37,19 @@ lint: ui
 e2e: tools build
 	/usr/bin/python3 tests/e2e/run.py --binary $(PORTHOLE)
 
+## Fifteen minutes of players and faults without growth; `make test` has one minute of it.
+soak: tools build
+	/usr/bin/python3 tests/e2e/run.py --binary $(PORTHOLE) --only soak --soak 15
+
 ## What the tests need and a fresh Debian 12 with Rust lacks: GStreamer's RTSP server, ffmpeg, tshark, Chromium, node.
 tools:
 	tests/install-tools.sh
 
-bench: build
+## What it costs, as ratios against something else in the same run. Measures the flashable binary.
+bench: release
 	tests/install-tools.sh bench
 	cargo bench --locked --profile $(PROFILE)
-	/usr/bin/python3 benches/cameras/run.py --binary $(PORTHOLE)
+	/usr/bin/python3 benches/cameras/run.py --binary $(TARGET_DIR)/release/porthole
 
 clean:
 	cargo clean
