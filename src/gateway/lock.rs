@@ -47,10 +47,6 @@ impl FolderLock {
             Err((_, errno)) => Err(fail(errno.into())),
         }
     }
-
-    pub(super) fn folder(&self) -> &Path {
-        &self.folder
-    }
 }
 
 impl Drop for FolderLock {

@@ -131,7 +131,10 @@ impl Gateway {
             web: None,
             lock: None,
         };
-        gateway.prepare_folder()?;
+        if let Some(hls) = &gateway.plan.hls {
+            gateway.lock = Some(FolderLock::take(&hls.output_dir)?);
+            clean(&gateway.shared.store, &hls.output_dir);
+        }
         gateway.note_plan();
         let ids: Vec<_> = gateway.plan.cameras.iter().map(|camera| camera.camera.id).collect();
         gateway.start_cameras(&ids);
@@ -144,19 +147,6 @@ impl Gateway {
         executor.spawn(publish::run(sources, Arc::clone(&gateway.board), now())).detach();
         gateway.serve_web(listener);
         Ok(gateway)
-    }
-
-    /// Takes the output folder for this process alone, and removes what a crashed run left there.
-    fn prepare_folder(&mut self) -> Result<(), RunError> {
-        let folder = self.plan.hls.as_ref().map(|hls| hls.output_dir.clone());
-        if self.lock.as_ref().map(FolderLock::folder) == folder.as_deref() {
-            return Ok(());
-        }
-        self.lock = folder.as_deref().map(FolderLock::take).transpose()?;
-        if let Some(folder) = folder {
-            clean(&self.shared.store, &folder);
-        }
-        Ok(())
     }
 
     fn note_plan(&self) {
@@ -289,27 +279,50 @@ impl Gateway {
             }
         };
         let changes = Changes::between(&self.plan, &new);
+        let folder = |plan: &Plan| plan.hls.as_ref().map(|hls| hls.output_dir.clone());
+        let (old_folder, new_folder) = (folder(&self.plan), folder(&new));
+        // Before anything stops: a folder that another gateway uses is a wrong configuration, too.
+        let new_lock = match new_folder.as_ref().filter(|_| new_folder != old_folder).map(|dir| FolderLock::take(dir)) {
+            Some(Err(error)) => {
+                log::error!("SIGHUP: the configuration is not taken over, the old one keeps running:\n{error}");
+                return;
+            }
+            Some(Ok(lock)) => Some(lock),
+            None => None,
+        };
         if changes.is_empty() {
             log::info!("SIGHUP: nothing changed");
         } else {
             log::info!("SIGHUP: stopping {:?}, starting {:?}", changes.stop, changes.start);
         }
         self.stop_cameras(&changes.stop).await;
+        // The workers' socket is in the output folder.
+        let restart_web = changes.web || new_folder != old_folder;
+        if restart_web {
+            self.stop_web().await;
+        }
         let old = std::mem::replace(&mut self.plan, new);
-        if let Err(error) = self.prepare_folder() {
-            log::error!("SIGHUP: {error}");
+        if new_folder != old_folder {
+            self.lock = new_lock;
+            if let Some(folder) = &new_folder {
+                clean(&self.shared.store, folder);
+            }
         }
         self.note_plan();
         self.start_cameras(&changes.start);
-        if changes.web || old.hls.is_some() != self.plan.hls.is_some() {
-            self.restart_web(&old).await;
+        if restart_web {
+            self.restart_web(&old);
         }
     }
 
-    async fn restart_web(&mut self, old: &Plan) {
+    async fn stop_web(&mut self) {
         if let Some(task) = self.web.take() {
             task.cancel().await;
         }
+        let _ = std::fs::remove_dir(self.web_settings().socket_dir);
+    }
+
+    fn restart_web(&mut self, old: &Plan) {
         match web::task::bind(self.plan.web.listen) {
             Ok(listener) => self.serve_web(listener),
             Err(error) => {
@@ -327,10 +340,7 @@ impl Gateway {
     async fn stop(mut self) {
         let ids: Vec<_> = self.cameras.borrow().iter().map(|(entry, _)| entry.plan.camera.id).collect();
         self.stop_cameras(&ids).await;
-        if let Some(task) = self.web.take() {
-            task.cancel().await;
-        }
-        let _ = std::fs::remove_dir(self.web_settings().socket_dir);
+        self.stop_web().await;
         drop(self.lock.take());
         log::info!("stopped");
     }
