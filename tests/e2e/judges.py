@@ -63,6 +63,10 @@ class Playlist:
         return sum(entry.duration for entry in self.entries)
 
 
+# Porthole lets a segment go this much early, s: the jitter of arrivals must not cost a slot.
+EARLY = 0.2
+
+
 class Capture:
     """Follows a live playlist as a player does, and keeps every playlist and segment."""
 
@@ -72,6 +76,7 @@ class Capture:
         self.segments = []  # (Entry, bytes)
         self.seen = {}
         self.removed = []  # (Entry, when it may go)
+        self.asked = None  # when the playlist was last asked for
         self.kept = 0
 
     def follow(self, segments=None, seconds=None, patience=30):
@@ -91,6 +96,7 @@ class Capture:
             time.sleep(0.15)
 
     def poll(self):
+        asked_before, self.asked = self.asked, time.monotonic()
         try:
             text = fetch(self.url).decode()
         except urllib.error.HTTPError as error:
@@ -104,10 +110,11 @@ class Capture:
             playlist = Playlist(text)
             if self.playlists:
                 gone = {e.sequence for e in self.playlists[-1][1].entries} - {e.sequence for e in playlist.entries}
-                # RFC 8216 section 6.2.2: fetchable for its own duration and that of the longest playlist it was in.
+                # RFC 8216 section 6.2.2: fetchable for its own duration and that of the longest playlist it was in, since
+                # it left: which may have been right after the playlist was asked for the time before.
                 for entry in self.playlists[-1][1].entries:
                     if entry.sequence in gone:
-                        self.removed.append((entry, now + entry.duration + self.playlists[-1][1].length()))
+                        self.removed.append((entry, asked_before + entry.duration + self.playlists[-1][1].length() - EARLY))
             self.playlists.append((now, playlist))
             for entry in playlist.entries:
                 if entry.sequence not in self.seen:
@@ -117,9 +124,9 @@ class Capture:
                 elif self.seen[entry.sequence] != entry.uri:
                     raise Broken(f"sequence {entry.sequence} was {self.seen[entry.sequence]} and is {entry.uri} now")
         # What left the playlist must be fetchable to the end of its time: asked for shortly before.
-        for removed in [r for r in self.removed if now > r[1] - 0.6]:
+        for removed in [r for r in self.removed if now > r[1] - 0.5]:
             self.removed.remove(removed)
-            if now < removed[1] - 0.1:
+            if time.monotonic() < removed[1] - 0.1:
                 try:
                     fetch(self.segment_url(removed[0]))
                 except OSError as error:

@@ -55,6 +55,8 @@ class Soak(unittest.TestCase):
             for thread in threads:
                 thread.join()
         self.assertEqual(problems, [])
+        kept = [capture.kept for capture in captures.values()]
+        self.assertTrue(all(kept), f"segments that left a playlist, fetched late: {kept}")
         harness.note(f"first {first}")
         harness.note(f"last  {last}")
         self.assertLessEqual(last["threads"], first["threads"])
