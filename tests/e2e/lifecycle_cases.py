@@ -95,6 +95,40 @@ class Lifecycle(unittest.TestCase):
         judges.all_of(capture, "quick", self.place.folder / "capture")
         self.assertEqual(self.cameras.counts("/stays")["play"], 1)
 
+    def test_sighup_moves_the_folder_and_turns_hls_off_and_on(self):
+        self.running()
+        gateway, moved = self.gateway, self.place.folder / "moved"
+        self.reconfigure(output_dir=str(moved))
+        gateway.wait_for(lambda: (moved / "cam/index.m3u8").exists(), "segments in the new folder")
+        gateway.wait_for(lambda: gateway.get("/hls/cam/index.m3u8").status == 200, "the web port to answer again")
+        self.assertFalse(self.place.hls.exists(), "the old folder is left")
+        self.reconfigure(enabled=False)
+        gateway.wait_for(lambda: gateway.get("/hls/cam/index.m3u8").status == 503, "HLS to be off")
+        self.assertEqual(gateway.get("/hls/cam/index.m3u8").error(), "HLS is not enabled")
+        self.assertFalse(moved.exists(), "the folder is left")
+        self.reconfigure(enabled=True)
+        gateway.wait_for(lambda: gateway.get("/hls/cam/index.m3u8").status == 200, "HLS to be on again")
+
+    def test_a_folder_that_another_gateway_uses_is_refused(self):
+        self.running()
+        capture = judges.Capture(self.gateway.url("cam")).follow(2)
+        other = harness.Gateway(self.place, [{"id": "other", "url": "rtsp://127.0.0.1:9/x"}], start=False)
+        other.config = self.place.folder / "other.toml"
+        other.write([{"id": "other", "url": "rtsp://127.0.0.1:9/x"}])
+        self.gateway.write(self.tables)
+        other.start(wait=False)
+        self.assertEqual(other.process.wait(5), 1)
+        self.assertIn("another porthole uses this folder", other.log_text())
+        capture.follow(3)
+        judges.all_of(capture, "quick", self.place.folder / "capture")
+
+    def reconfigure(self, **hls):
+        self.gateway.hls_settings |= hls
+        self.gateway.write(self.tables)
+        self.gateway.reload()
+        # The web port goes and comes back with the folder.
+        time.sleep(1)
+
     def test_full_tmpfs_stops_one_camera_and_nothing_else(self):
         """A small tmpfs for a 4 Mbit/s camera and a small one, filled up by somebody else."""
         place = harness.Place(self)
