@@ -21,7 +21,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 ];
 
 /// Files beside the folders: they compose, so they may name everything.
-const COMPOSERS: &[&str] = &["lib.rs", "main.rs", "cli.rs", "gateway.rs", "gateway"];
+const COMPOSERS: &[&str] = &["lib.rs", "main.rs", "cli.rs", "gateway"];
 
 #[test]
 fn every_use_follows_the_data_flow() {

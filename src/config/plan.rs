@@ -22,6 +22,8 @@ const BUDGET_GOP: u64 = 2;
 const BASE_BYTES: u64 = 10 << 20;
 /// Session, depacketizer and status of one camera.
 const CAMERA_BYTES: u64 = 512 << 10;
+/// Answers that wait for slow readers, all together.
+const ANSWER_BYTES: usize = 2 << 20;
 /// Buffers of one web connection.
 const CONNECTION_BYTES: u64 = 24 << 10;
 
@@ -80,6 +82,10 @@ pub struct WebPlan {
     pub workers: usize,
     /// Most connections at once, in total and per address.
     pub connections: usize,
+    /// Most requests waiting for a worker: each connection has one at a time.
+    pub waiting: usize,
+    /// Most bytes of answers waiting for slow readers.
+    pub answer_bytes: usize,
     /// gzip playlists and JSON.
     pub compression: bool,
 }
@@ -151,10 +157,13 @@ impl Plan {
         if sum > board.memory {
             problems.push(Problem::of("camera", too_much_memory(count, sum, board)));
         }
+        let connections = usize::try_from(board.http_connections).unwrap_or(256);
         let web = WebPlan {
             listen: config.web.listen,
             workers: usize::try_from(board.http_workers).unwrap_or(4),
-            connections: usize::try_from(board.http_connections).unwrap_or(256),
+            connections,
+            waiting: connections,
+            answer_bytes: ANSWER_BYTES,
             compression: config.hls.enable_compression,
         };
         if !problems.is_empty() {
@@ -171,6 +180,7 @@ fn memory(cameras: usize, board: &Board) -> Vec<Item> {
         Item { name: "cameras", bytes: cameras * CAMERA_BYTES },
         Item { name: "queues", bytes: cameras * QUEUE_BYTES as u64 },
         Item { name: "web connections", bytes: board.http_connections * CONNECTION_BYTES },
+        Item { name: "web answers", bytes: ANSWER_BYTES as u64 },
     ]
 }
 
@@ -285,7 +295,7 @@ mod tests {
         let small = Machine { memory: 100 * MIB, ..machine(512 * MIB, true) };
         assert_eq!(
             refusal(16, &small),
-            ["camera: 16 cameras may need 94 MiB of memory; the board generic allows 50 MiB: at most 6 cameras fit"]
+            ["camera: 16 cameras may need 96 MiB of memory; the board generic allows 50 MiB: at most 5 cameras fit"]
         );
     }
 

@@ -229,6 +229,8 @@ impl Gateway {
             workers: web.workers,
             connections: web.connections,
             connections_per_address: web.connections,
+            waiting: web.waiting,
+            answer_bytes: web.answer_bytes,
             ..gate::Settings::new(socket_dir)
         }
     }
