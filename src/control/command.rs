@@ -1,17 +1,29 @@
 //! What the media thread can be asked to do. The channel is bounded; a full channel refuses, it never blocks.
 
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
-use smol::channel::{Receiver, Sender, bounded};
+use smol::channel::{Receiver, Sender, TrySendError, bounded};
 
+use super::watch::{Answer, Offer, SessionId, WatchRefusal};
 use crate::media::StreamId;
+
+/// How long a worker waits for the media thread's reply. It answers within milliseconds, or something is wrong.
+const REPLY_DEADLINE: Duration = Duration::from_secs(2);
 
 /// A command to the media thread, with the place its typed reply goes.
 #[derive(Debug)]
 pub enum Command {
     /// Somebody wants to see this camera: connect it if it sleeps, and keep it for its idle time.
     Wake(StreamId, Sender<Wake>),
+    /// A browser wants to watch by WebRTC.
+    Watch(Offer, Reply<Result<Answer, WatchRefusal>>),
+    /// End this WebRTC session; the reply says whether there was one.
+    Hangup(SessionId, Reply<bool>),
 }
+
+/// Where a reply to a worker goes: it holds one, so sending never waits.
+pub type Reply<T> = SyncSender<T>;
 
 /// The reply to [`Command::Wake`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,9 +72,36 @@ impl Control {
     /// When the channel is full or the media thread is stopping.
     pub async fn wake(&self, camera: StreamId) -> Result<Wake, Refused> {
         let (reply, answer) = bounded(1);
-        self.commands
-            .try_send(Command::Wake(camera, reply))
-            .map_err(|error| if error.is_full() { Refused::Busy } else { Refused::Stopping })?;
+        self.commands.try_send(Command::Wake(camera, reply)).map_err(|error| refused(&error))?;
         answer.recv().await.map_err(|_| Refused::Stopping)
     }
+
+    /// Opens a WebRTC session. Blocks the calling worker, for 2 s at most; never call it on the media thread.
+    ///
+    /// # Errors
+    /// When the channel is full, or the media thread is stopping or does not answer in time.
+    pub fn watch(&self, offer: Offer) -> Result<Result<Answer, WatchRefusal>, Refused> {
+        self.ask(|reply| Command::Watch(offer, reply))
+    }
+
+    /// Ends a WebRTC session; `false` when there is none with this id. Blocks as [`Control::watch`] does.
+    ///
+    /// # Errors
+    /// As [`Control::watch`].
+    pub fn hang_up(&self, session: SessionId) -> Result<bool, Refused> {
+        self.ask(|reply| Command::Hangup(session, reply))
+    }
+
+    fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, Refused> {
+        let (reply, answer) = sync_channel(1);
+        self.commands.try_send(command(reply)).map_err(|error| refused(&error))?;
+        answer.recv_timeout(REPLY_DEADLINE).map_err(|error| match error {
+            RecvTimeoutError::Timeout => Refused::TimedOut(REPLY_DEADLINE),
+            RecvTimeoutError::Disconnected => Refused::Stopping,
+        })
+    }
+}
+
+fn refused(error: &TrySendError<Command>) -> Refused {
+    if error.is_full() { Refused::Busy } else { Refused::Stopping }
 }

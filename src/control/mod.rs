@@ -2,9 +2,11 @@
 
 mod command;
 mod status;
+mod watch;
 
-pub use command::{Command, Commands, Control, Refused, Wake, channel};
+pub use command::{Command, Commands, Control, Refused, Reply, Wake, channel};
 pub use status::{
-    AudioStatus, CameraState, CameraStatus, Fault, HlsStatus, ItemStatus, MemoryStatus, Snapshot, StatusBoard,
-    VideoStatus,
+    AudioStatus, CameraState, CameraStatus, CameraWebRtcStatus, Fault, HlsStatus, ItemStatus, MemoryStatus,
+    SessionStatus, Snapshot, StatusBoard, VideoStatus, WebRtcCounters, WebRtcStatus,
 };
+pub use watch::{Answer, Offer, SessionId, WatchRefusal};

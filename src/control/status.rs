@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::watch::SessionId;
 use crate::media::StreamId;
 
 /// Where a camera stands.
@@ -103,6 +104,101 @@ impl HlsStatus {
     }
 }
 
+/// WebRTC output of a camera.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CameraWebRtcStatus {
+    /// WHEP endpoint, e.g. `/whep/CCTV-TEST`.
+    pub url: String,
+    /// Sessions now.
+    pub viewers: usize,
+    /// Most sessions at once.
+    pub max_viewers: usize,
+    /// Why no browser can play this camera by WebRTC (B-frames); absent while nothing speaks against it.
+    pub problem: Option<Fault>,
+    /// Why the camera's sound is not carried; absent when it is, or when there is none.
+    pub sound_problem: Option<Fault>,
+    /// Bytes of the pictures kept since the last key frame, for a viewer's first picture.
+    pub gop_bytes: u64,
+    /// GOPs that were too large to be kept: viewers then wait for the next key frame.
+    pub gop_overflows: u64,
+}
+
+/// One WebRTC session.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SessionStatus {
+    /// Its id; who knows it can end it.
+    pub session: SessionId,
+    /// The camera.
+    pub camera: StreamId,
+    /// Seconds since the offer.
+    pub since_seconds: u64,
+    /// Where packets go, e.g. `10.0.0.7:50312`; absent until a path is found.
+    pub remote: Option<String>,
+    /// `udp` or `tcp`; absent until a path is found.
+    pub transport: Option<&'static str>,
+    /// `new`, `checking`, `connected`, `completed` or `disconnected`.
+    pub ice_state: &'static str,
+    /// Round-trip time, ms; absent until measured.
+    pub rtt_ms: Option<f64>,
+    /// Share of packets that the browser reports lost, 0 to 1; absent until reported.
+    pub loss: Option<f64>,
+    /// RTP packets sent, repeated ones included.
+    pub packets: u64,
+    /// Bytes of these.
+    pub bytes: u64,
+    /// NACKs received: requests for packets that were lost.
+    pub nacks: u64,
+    /// Key frames asked for (PLI, FIR), answered from the kept GOP.
+    pub plis: u64,
+    /// Times the viewer was too slow and skipped to a key frame.
+    pub skips: u64,
+    /// `H.264` or `H.265`.
+    pub codec: &'static str,
+    /// Sound that goes with it, e.g. `PCMA`.
+    pub sound: Option<&'static str>,
+}
+
+/// Counters of the WebRTC output since the start of the program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct WebRtcCounters {
+    /// Sessions opened.
+    pub sessions: u64,
+    /// Offers refused.
+    pub refused: u64,
+    /// Sessions ended because the browser was not heard any more, or never.
+    pub vanished: u64,
+    /// RTP packets sent.
+    pub packets: u64,
+    /// Bytes of these.
+    pub bytes: u64,
+    /// NACKs received.
+    pub nacks: u64,
+    /// Key frames asked for.
+    pub plis: u64,
+    /// Times a viewer was too slow and skipped to a key frame.
+    pub skips: u64,
+    /// Datagrams from nobody who watches: dropped.
+    pub stray: u64,
+    /// Datagrams that the system did not take: dropped.
+    pub unsent: u64,
+}
+
+/// The WebRTC output.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct WebRtcStatus {
+    /// The UDP port of all sessions.
+    pub udp_port: u16,
+    /// The TCP port, unless it is off.
+    pub tcp_port: Option<u16>,
+    /// Most sessions at once.
+    pub max_viewers: usize,
+    /// Sessions, oldest first.
+    #[serde(skip)]
+    pub sessions: Vec<SessionStatus>,
+    /// Counters.
+    pub counters: WebRtcCounters,
+}
+
 /// One camera.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CameraStatus {
@@ -142,6 +238,8 @@ pub struct CameraStatus {
     pub warnings: Vec<Fault>,
     /// HLS output; absent when HLS is off.
     pub hls: Option<HlsStatus>,
+    /// WebRTC output; absent when WebRTC is off.
+    pub webrtc: Option<CameraWebRtcStatus>,
 }
 
 impl CameraStatus {
@@ -210,6 +308,8 @@ pub struct Snapshot {
     pub memory: MemoryStatus,
     /// True when `[hls] enabled`.
     pub hls_enabled: bool,
+    /// WebRTC output; absent when it is off.
+    pub webrtc: Option<Arc<WebRtcStatus>>,
     /// Cameras, in the order of the configuration.
     pub cameras: Vec<Arc<CameraStatus>>,
 }

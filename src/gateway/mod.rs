@@ -27,7 +27,7 @@ use self::lock::FolderLock;
 use self::publish::{PlanFacts, Sources};
 use crate::config::task::{Files, load};
 use crate::config::{Machine, Plan, TmpfsFacts};
-use crate::control::{self, Command, Commands, Control, StatusBoard, Wake};
+use crate::control::{self, Command, Commands, Control, StatusBoard, Wake, WatchRefusal};
 use crate::hls::{self, Store};
 use crate::media::StreamId;
 use crate::system;
@@ -382,6 +382,8 @@ async fn obey(commands: Commands, cameras: Cameras) {
                     });
                 let _ = reply.try_send(answer);
             }
+            Command::Watch(_, reply) => drop(reply.try_send(Err(WatchRefusal::Off))),
+            Command::Hangup(_, reply) => drop(reply.try_send(false)),
         }
     }
 }

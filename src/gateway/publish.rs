@@ -68,6 +68,7 @@ fn snapshot(sources: &Sources, usage: Usage, started: Instant, fresh: bool) -> S
             tmpfs: ItemStatus { used: tmpfs, limit: facts.tmpfs_limit },
         },
         hls_enabled: facts.hls_enabled,
+        webrtc: None,
         cameras,
     }
 }

@@ -150,6 +150,7 @@ impl Record {
             last_error_age: known.last_error.as_ref().map(|(_, then)| age(*then).as_secs()),
             warnings: known.warnings.clone(),
             hls: known.hls.clone(),
+            webrtc: None,
         }
     }
 }

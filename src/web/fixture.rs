@@ -39,6 +39,7 @@ pub(super) fn snapshot() -> Snapshot {
             tmpfs: ItemStatus { used: 5_000_000, limit: 40_000_000 },
         },
         hls_enabled: true,
+        webrtc: None,
         cameras: cameras.into_iter().map(Arc::new).collect(),
     }
 }
@@ -98,6 +99,7 @@ pub(super) fn camera(id: &str, state: CameraState) -> CameraStatus {
         last_error_age: None,
         warnings: Vec::new(),
         hls: Some(hls(id)),
+        webrtc: None,
     }
 }
 

@@ -349,6 +349,7 @@ fn snapshot(delivers: bool) -> Snapshot {
             last_error_age: None,
             warnings: Vec::new(),
             hls: Some(HlsStatus { playlist, ..HlsStatus::default() }),
+            webrtc: None,
         })
     };
     let playlist = delivers.then(|| Arc::from("#EXTM3U\n"));
