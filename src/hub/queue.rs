@@ -67,6 +67,11 @@ impl Queue {
         }
     }
 
+    /// A queue that takes the next unit, whatever it is: its reader has what comes before.
+    pub(super) fn continuing(limits: Limits) -> Self {
+        Self { state: State::Flowing, ..Self::new(limits) }
+    }
+
     /// Adds `unit`, by the policy; returns the reader's waker if it waits.
     pub(super) fn push(&mut self, unit: &Rc<AccessUnit>) -> Option<Waker> {
         let full = self.units.len() >= self.limits.units || self.bytes + unit.data.len() > self.limits.bytes;
