@@ -14,3 +14,4 @@ pub mod mpegts;
 pub mod segment;
 pub mod system;
 pub mod web;
+pub mod webrtc;

@@ -12,6 +12,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("mpegts", &["media"]),
     ("segment", &["media", "mpegts", "hub"]),
     ("hls", &["media", "segment"]),
+    ("webrtc", &["media", "hub"]),
     ("control", &["media"]),
     ("web", &["control", "config", "media"]),
     ("web/gate", &["control", "config", "media", "hls", "web"]),

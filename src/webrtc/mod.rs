@@ -1,0 +1,9 @@
+//! Access units in, RTP payloads for browsers out: cut once per camera, shared by all its viewers. RFC 8834.
+
+#[cfg(test)]
+mod depacketise;
+mod packet;
+#[cfg(test)]
+mod packet_tests;
+
+pub use packet::{MAX_PAYLOAD, Packet, Packets};
