@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use porthole::config::task::{Files, load};
-use porthole::config::{Board, Config, Machine, TmpfsFacts};
+use porthole::config::{Board, Config, Machine, Plan, TmpfsFacts};
 
 fn configs() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("configs")
@@ -11,6 +11,19 @@ fn configs() -> std::path::PathBuf {
 
 fn machine(_: &Path) -> Machine {
     Machine { memory: 4 << 30, tmpfs: Some(TmpfsFacts { is_tmpfs: true, size: 1 << 30 }) }
+}
+
+/// Keys that are absent by default stand in comments: `# key = value`. Here they are keys.
+fn uncommented(text: &str) -> String {
+    let line = |line: &str| match line.strip_prefix("# ") {
+        Some(rest) if rest.split_once(" = ").is_some_and(|(key, _)| is_key(key)) => format!("{rest}\n"),
+        _ => format!("{line}\n"),
+    };
+    text.lines().map(line).collect()
+}
+
+fn is_key(word: &str) -> bool {
+    !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c == '_')
 }
 
 #[test]
@@ -25,7 +38,7 @@ fn the_examples_make_a_plan() {
 #[test]
 fn the_documented_example_shows_every_key() {
     let text = std::fs::read_to_string(configs().join("porthole.toml")).unwrap();
-    let document: toml::Table = text.parse().unwrap();
+    let document: toml::Table = uncommented(&text).parse().unwrap();
     let shown = |section: &str, key: &str| match &document[section] {
         toml::Value::Array(tables) => tables.iter().any(|table| table.get(key).is_some()),
         table => table.get(key).is_some(),
@@ -40,6 +53,17 @@ fn the_documented_example_shows_every_key() {
         })
         .collect();
     assert!(missing.is_empty(), "configs/porthole.toml does not document {missing:?}");
+}
+
+#[test]
+fn what_stands_in_comments_is_right_too() {
+    let text = uncommented(&std::fs::read_to_string(configs().join("porthole.toml")).unwrap());
+    let problems = Config::parse(&text, |_| Ok("x".to_owned())).unwrap_err();
+    let [only] = problems.as_slice() else { panic!("{problems:?}") };
+    assert_eq!(
+        (only.field.as_str(), only.sentence.as_str()),
+        ("webrtc.addresses", "is given beside interfaces; keep one of them")
+    );
 }
 
 #[test]
@@ -58,11 +82,30 @@ fn the_documented_defaults_are_the_real_ones() {
     let minimal = std::fs::read_to_string(configs().join("minimal.toml")).unwrap();
     let minimal = Config::parse(&minimal, |_| Ok("x".to_owned())).unwrap();
     assert_eq!((&documented.web, &documented.hls), (&minimal.web, &minimal.hls));
+    assert_eq!((&documented.webrtc, &documented.system), (&minimal.webrtc, &minimal.system));
     let (shown, real) = (&documented.cameras[0], &minimal.cameras[0]);
     assert_eq!(
-        (shown.transport, shown.on_demand, shown.idle_timeout, shown.audio),
-        (real.transport, real.on_demand, real.idle_timeout, real.audio)
+        (shown.transport, shown.on_demand, shown.idle_timeout, shown.audio, shown.max_viewers),
+        (real.transport, real.on_demand, real.idle_timeout, real.audio, real.max_viewers)
     );
+    let board = std::fs::read_to_string(configs().join("board.toml")).unwrap();
+    let (shown, least) = (Board::parse(&board).unwrap(), Board::parse("id = \"my-board\"").unwrap());
+    assert_eq!(shown, Board { tmpfs: shown.tmpfs, ..least });
+}
+
+#[test]
+fn the_documented_board_holds_the_cameras_it_speaks_of() {
+    use std::fmt::Write as _;
+    let board = Board::parse(&std::fs::read_to_string(configs().join("board.toml")).unwrap()).unwrap();
+    let mut text = String::new();
+    for n in 0..board.cameras {
+        let _ = write!(text, "[[camera]]\nid = \"c{n}\"\nurl = \"rtsp://10.0.0.1/{n}\"\n");
+    }
+    let config = Config::parse(&text, |_| Ok(String::new())).unwrap();
+    let plan = Plan::resolve(&config, &board, &machine(Path::new("/run"))).unwrap();
+    let webrtc = plan.webrtc.unwrap();
+    // 3 s of 8 Mbit/s.
+    assert!(webrtc.max_viewers == 8 && webrtc.gop_bytes > 3_000_000, "{webrtc:?}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::plan::Machine;
 use super::reader::{Fields, Problem, Report, parse};
+use super::webrtc::MOST_VIEWERS;
 
 /// The limits of a board.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub struct Board {
     pub http_connections: u64,
     /// Web worker threads.
     pub http_workers: u64,
+    /// Most WebRTC viewers at once.
+    pub webrtc_viewers: u64,
 }
 
 const MIB: u64 = 1024 * 1024;
@@ -27,14 +30,17 @@ const MIB: u64 = 1024 * 1024;
 impl Board {
     /// The profile of an unknown machine: half of its memory, and nine tenths of the tmpfs that is there.
     pub fn generic(machine: &Machine) -> Self {
+        let memory = (machine.memory / 2).min(1024 * MIB);
         Self {
             id: "generic".to_owned(),
             cameras: 64,
             camera_bitrate: 4_000_000,
-            memory: (machine.memory / 2).min(1024 * MIB),
+            memory,
             tmpfs: machine.tmpfs.map_or(0, |tmpfs| tmpfs.size / 10 * 9),
             http_connections: 512,
             http_workers: 4,
+            // A sixteenth of the memory, as far as viewers' own needs go.
+            webrtc_viewers: (memory / 16 / MIB).clamp(1, 32),
         }
     }
 
@@ -72,6 +78,7 @@ fn read(report: &mut Report<'_>) -> Board {
         tmpfs: number("tmpfs_mib", 128, 4..=65_536, "MiB") * MIB,
         http_connections: number("http_connections", 256, 8..=4096, "connections"),
         http_workers: number("http_workers", 4, 1..=16, "threads"),
+        webrtc_viewers: number("webrtc_viewers", 8, 1..=MOST_VIEWERS, "viewers"),
     };
     fields.finish(report);
     board
@@ -85,6 +92,7 @@ mod tests {
     fn a_board_file_gives_limits_and_a_bad_one_every_problem() {
         let board = Board::parse("id = \"tiny\"\ncameras = 4\nmemory_mib = 32\ntmpfs_mib = 24\n").unwrap();
         assert_eq!((board.cameras, board.memory, board.tmpfs), (4, 32 * MIB, 24 * MIB));
+        assert_eq!(board.webrtc_viewers, 8);
         let problems = Board::parse("camera = 4\ntmpfs_mib = \"24\"\n").unwrap_err();
         let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
         assert_eq!(
@@ -95,5 +103,11 @@ mod tests {
                 "line 1: camera: unknown key; did you mean `cameras`?",
             ]
         );
+    }
+
+    #[test]
+    fn an_unknown_machine_has_viewers_by_its_memory() {
+        let viewers = |memory| Board::generic(&Machine { memory, tmpfs: None }).webrtc_viewers;
+        assert_eq!([16, 128, 256, 1024, 65_536].map(|mib| viewers(mib * MIB)), [1, 4, 8, 32, 32]);
     }
 }

@@ -1,12 +1,16 @@
 //! What the owner wants (`config.toml`) and what the hardware can do (`board.toml`), resolved into one `Plan`.
 
 mod board;
+mod budget;
 mod owner;
 mod plan;
 mod reader;
 pub mod task;
+mod webrtc;
 
 pub use board::Board;
-pub use owner::{Camera, Config, Credentials, Hls, Secret, Transport, Web};
-pub use plan::{CameraPlan, HlsPlan, Item, MAX_CAMERAS, Machine, Plan, SegmentBudget, TmpfsFacts, WebPlan};
+pub use budget::Item;
+pub use owner::{Camera, Config, Credentials, Hls, Secret, System, Transport, Web};
+pub use plan::{CameraPlan, HlsPlan, MAX_CAMERAS, Machine, Plan, SegmentBudget, TmpfsFacts, WebPlan, WebRtcPlan};
 pub use reader::Problem;
+pub use webrtc::{AddressChoice, WebRtc};

@@ -10,6 +10,7 @@ use toml::de::DeTable;
 use url::Url;
 
 use super::reader::{Fields, Placed, Problem, Report, nearest, parse};
+use super::webrtc::{MOST_VIEWERS, WebRtc, read_webrtc};
 use crate::media::StreamId;
 
 /// What the owner wants.
@@ -19,6 +20,10 @@ pub struct Config {
     pub web: Web,
     /// `[hls]`.
     pub hls: Hls,
+    /// `[webrtc]`.
+    pub webrtc: WebRtc,
+    /// `[system]`.
+    pub system: System,
     /// `[[camera]]`, in the order of the file.
     pub cameras: Vec<Camera>,
 }
@@ -45,6 +50,13 @@ pub struct Hls {
     pub cleanup_threshold: u32,
     /// gzip playlists and JSON for clients that accept it.
     pub enable_compression: bool,
+}
+
+/// `[system]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct System {
+    /// Where what must survive a restart is kept: the WebRTC certificate.
+    pub state_dir: PathBuf,
 }
 
 /// A text that never appears in logs or debug output.
@@ -108,6 +120,8 @@ pub struct Camera {
     pub idle_timeout: Duration,
     /// Carry the camera's sound.
     pub audio: bool,
+    /// Most WebRTC viewers of this camera at once; absent: as many as the gateway has.
+    pub max_viewers: Option<u32>,
 }
 
 impl Config {
@@ -147,7 +161,9 @@ impl Camera {
         let id = StreamId::parse("probe").expect("\"probe\" is an id");
         let credentials = user.map(|(username, password)| Credentials { username, password: Secret::new(password) });
         let idle_timeout = Duration::ZERO;
-        Ok(Self { id, name: id.to_string(), url, credentials, transport, on_demand: false, idle_timeout, audio: true })
+        let name = id.to_string();
+        let (on_demand, audio, max_viewers) = (false, true, None);
+        Ok(Self { id, name, url, credentials, transport, on_demand, idle_timeout, audio, max_viewers })
     }
 
     /// Replaces the credentials.
@@ -164,6 +180,8 @@ fn read(report: &mut Report<'_>, read_secret: ReadSecret<'_>) -> Config {
     let mut root = Fields::root(&document);
     let web = read_web(root.table("web", &empty, report), report);
     let hls = read_hls(root.table("hls", &empty, report), report);
+    let webrtc = read_webrtc(root.table("webrtc", &empty, report), &web, &hls, report);
+    let system = read_system(root.table("system", &empty, report), report);
     let sections = root.tables("camera", report);
     if sections.is_empty() && report.problems.is_empty() {
         root.missing("camera", "add at least one [[camera]] with an id and a url", report);
@@ -174,7 +192,7 @@ fn read(report: &mut Report<'_>, read_secret: ReadSecret<'_>) -> Config {
         cameras.extend(read_camera(section, report, read_secret));
     }
     refuse_repeats(&cameras, report);
-    Config { web, hls, cameras: cameras.into_iter().map(|camera| camera.value).collect() }
+    Config { web, hls, webrtc, system, cameras: cameras.into_iter().map(|camera| camera.value).collect() }
 }
 
 fn read_web<'t>(mut fields: Fields<'_, 't>, report: &mut Report<'t>) -> Web {
@@ -196,16 +214,7 @@ fn read_hls<'t>(mut fields: Fields<'_, 't>, report: &mut Report<'t>) -> Hls {
     let enabled = fields.boolean("enabled", true, report);
     let segment_duration = fields.integer("segment_duration", 1, 1..=10, "seconds", report);
     let segment_count = fields.integer("segment_count", 3, 3..=20, "segments", report);
-    let default = PathBuf::from("/run/porthole/hls");
-    let output_dir = match fields.string("output_dir", report) {
-        None => default,
-        Some(text) if text.value.starts_with('/') && text.value != "/" => PathBuf::from(text.value),
-        Some(text) => {
-            let sentence = format!("{:?} must be an absolute folder on tmpfs, e.g. \"/run/porthole/hls\"", text.value);
-            report.add(text.offset, &fields.path_of("output_dir"), sentence);
-            default
-        }
-    };
+    let output_dir = read_folder(&mut fields, "output_dir", "/run/porthole/hls", " on tmpfs", report);
     let cleanup_threshold = fields.integer("cleanup_threshold", 20, 10..=64, "files", report);
     let least = 2 * segment_count + 4;
     if cleanup_threshold < least {
@@ -218,6 +227,31 @@ fn read_hls<'t>(mut fields: Fields<'_, 't>, report: &mut Report<'t>) -> Hls {
     let enable_compression = fields.boolean("enable_compression", false, report);
     fields.finish(report);
     Hls { enabled, segment_duration, segment_count, output_dir, cleanup_threshold, enable_compression }
+}
+
+fn read_system<'t>(mut fields: Fields<'_, 't>, report: &mut Report<'t>) -> System {
+    let state_dir = read_folder(&mut fields, "state_dir", "/var/lib/porthole", "", report);
+    fields.finish(report);
+    System { state_dir }
+}
+
+/// An absolute folder, but not the root; `place` is for the sentence.
+fn read_folder<'t>(
+    fields: &mut Fields<'_, 't>,
+    key: &'static str,
+    default: &str,
+    place: &str,
+    report: &mut Report<'t>,
+) -> PathBuf {
+    match fields.string(key, report) {
+        None => PathBuf::from(default),
+        Some(text) if text.value.starts_with('/') && text.value != "/" => PathBuf::from(text.value),
+        Some(text) => {
+            let sentence = format!("{:?} must be an absolute folder{place}, e.g. {default:?}", text.value);
+            report.add(text.offset, &fields.path_of(key), sentence);
+            PathBuf::from(default)
+        }
+    }
 }
 
 fn read_camera<'t>(
@@ -256,11 +290,12 @@ fn read_camera<'t>(
     let on_demand = fields.boolean("on_demand", false, report);
     let idle_timeout = fields.integer("idle_timeout", 60, 5..=86_400, "seconds", report);
     let audio = fields.boolean("audio", true, report);
+    let max_viewers = fields.optional_integer("max_viewers", 1..=MOST_VIEWERS, "viewers", report);
     fields.finish(report);
     let (id, url) = (id?, url?.0);
     let name = name.map_or_else(|| id.to_string(), |text| text.value);
     let idle_timeout = Duration::from_secs(idle_timeout.into());
-    let camera = Camera { id, name, url, credentials, transport, on_demand, idle_timeout, audio };
+    let camera = Camera { id, name, url, credentials, transport, on_demand, idle_timeout, audio, max_viewers };
     Some(Placed { value: camera, offset })
 }
 
@@ -414,7 +449,8 @@ mod tests {
         let camera = &config.cameras[0];
         assert_eq!((camera.name.as_str(), camera.transport, camera.audio), ("gate", Transport::Auto, true));
         assert_eq!((camera.on_demand, camera.idle_timeout), (false, Duration::from_secs(60)));
-        assert_eq!(camera.credentials, None);
+        assert_eq!((&camera.credentials, camera.max_viewers), (&None, None));
+        assert_eq!(config.system.state_dir, Path::new("/var/lib/porthole"));
     }
 
     #[test]
@@ -486,6 +522,35 @@ mod tests {
         let found = problems("[hls]\nsegment_count = 12\n[[camera]]\nid = \"a\"\nurl = \"rtsp://h/1\"\n");
         assert_eq!(found.len(), 1);
         assert!(found[0].contains("need 28"), "{found:?}");
+    }
+
+    #[test]
+    fn state_goes_into_an_absolute_folder() {
+        let camera = "[[camera]]\nid = \"a\"\nurl = \"rtsp://h/1\"\n";
+        let config = Config::parse(&format!("[system]\nstate_dir = \"/data/porthole\"\n{camera}"), no_files).unwrap();
+        assert_eq!(config.system.state_dir, Path::new("/data/porthole"));
+        assert_eq!(
+            problems(&format!("[system]\nstate_dir = \"state\"\nstate_dri = 1\n{camera}")),
+            [
+                "line 2: system.state_dir: \"state\" must be an absolute folder, e.g. \"/var/lib/porthole\"",
+                "line 3: system.state_dri: unknown key; did you mean `state_dir`?",
+            ]
+        );
+        assert_eq!(
+            problems(&format!("[hls]\noutput_dir = \"/\"\n{camera}")),
+            ["line 2: hls.output_dir: \"/\" must be an absolute folder on tmpfs, e.g. \"/run/porthole/hls\""]
+        );
+    }
+
+    #[test]
+    fn a_camera_may_have_fewer_webrtc_viewers() {
+        let camera = "[[camera]]\nid = \"a\"\nurl = \"rtsp://h/1\"\nmax_viewers = ";
+        let config = Config::parse(&format!("{camera}3\n"), no_files).unwrap();
+        assert_eq!(config.cameras[0].max_viewers, Some(3));
+        assert_eq!(
+            problems(&format!("{camera}0\n")),
+            ["line 4: camera[1].max_viewers: is 0; it must be 1 to 256 viewers"]
+        );
     }
 
     #[test]

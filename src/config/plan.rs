@@ -4,29 +4,22 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::board::Board;
+use super::budget::{
+    ANSWER_BYTES, Budget, Item, QUEUE_BYTES, TCP_BUFFER_BYTES, WebRtcShare, WebRtcWish, Wish, divide, mebibytes,
+};
 use super::owner::{Camera, Config};
 use super::reader::Problem;
+use super::webrtc::AddressChoice;
 
 /// Most cameras that this build can hold; a board's own limit is at most this.
 pub const MAX_CAMERAS: usize = 64;
 
-/// Most bytes of access units waiting for one reader of a camera's hub.
-const QUEUE_BYTES: usize = 4 << 20;
 /// Most access units waiting for one reader of a camera's hub: 8 s of 25 pictures and 43 audio frames a second.
 const QUEUE_UNITS: usize = 544;
 /// A segment never grows beyond this, whatever the tmpfs holds: 12 s of 40 Mbit/s.
 const SLOT_BYTES_MOST: u64 = 64 << 20;
 /// Longest span that one segment of a camera within its bitrate budget should hold, seconds.
 const BUDGET_GOP: u64 = 2;
-/// Resident memory of the program itself: code, allocator, thread stacks.
-const BASE_BYTES: u64 = 10 << 20;
-/// Session, depacketizer and status of one camera.
-const CAMERA_BYTES: u64 = 512 << 10;
-/// Answers that wait for slow readers, all together.
-const ANSWER_BYTES: usize = 2 << 20;
-/// Buffers of one web connection.
-const CONNECTION_BYTES: u64 = 24 << 10;
-
 /// What is known of the machine before anything runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Machine {
@@ -45,15 +38,6 @@ pub struct TmpfsFacts {
     pub size: u64,
 }
 
-/// One line of a budget.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Item {
-    /// What needs it.
-    pub name: &'static str,
-    /// Worst case, bytes.
-    pub bytes: u64,
-}
-
 /// Everything that runs, with every limit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
@@ -63,6 +47,8 @@ pub struct Plan {
     pub web: WebPlan,
     /// HLS, unless it is off.
     pub hls: Option<HlsPlan>,
+    /// WebRTC, unless it is off.
+    pub webrtc: Option<WebRtcPlan>,
     /// Cameras, in the order of the configuration.
     pub cameras: heapless::Vec<CameraPlan, MAX_CAMERAS>,
     /// Worst case of private memory, item by item.
@@ -114,7 +100,30 @@ pub struct SegmentBudget {
     pub stream_bytes: u64,
 }
 
-/// One camera and the bounds of its queues.
+/// Limits of WebRTC.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebRtcPlan {
+    /// The UDP port of all viewers.
+    pub udp_port: u16,
+    /// The ICE-TCP port; absent: off.
+    pub tcp_port: Option<u16>,
+    /// The addresses that viewers are offered.
+    pub addresses: AddressChoice,
+    /// Most viewers at once, of all cameras together.
+    pub max_viewers: usize,
+    /// Most bytes of one camera's GOP cache. It bounds what the access units' buffers occupy (their capacity), not
+    /// what they carry (their length): the depacketizer's buffers grow by doubling, so a picture may occupy twice
+    /// its length. It follows the number of cameras.
+    pub gop_bytes: usize,
+    /// Most ICE-TCP connections at once, those included on which no viewer has shown itself yet; 0 when it is off.
+    pub tcp_connections: usize,
+    /// Most bytes that one ICE-TCP connection holds, received and to be sent.
+    pub tcp_buffer_bytes: usize,
+    /// Where the certificate is kept.
+    pub state_dir: PathBuf,
+}
+
+/// One camera and its bounds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CameraPlan {
     /// The owner's settings.
@@ -123,6 +132,8 @@ pub struct CameraPlan {
     pub queue_bytes: usize,
     /// Most access units waiting per reader of the hub.
     pub queue_units: usize,
+    /// Most WebRTC viewers at once; 0 when WebRTC is off.
+    pub max_viewers: usize,
 }
 
 impl Plan {
@@ -146,17 +157,17 @@ impl Plan {
         } else {
             None
         };
-        let cameras = config
-            .cameras
-            .iter()
-            .take(most)
-            .map(|camera| CameraPlan { camera: camera.clone(), queue_bytes: QUEUE_BYTES, queue_units: QUEUE_UNITS })
-            .collect();
-        let memory = memory(count, board);
-        let sum: u64 = memory.iter().map(|item| item.bytes).sum();
-        if sum > board.memory {
-            problems.push(Problem::of("camera", too_much_memory(count, sum, board)));
-        }
+        let budget = divide(wish(config, board, &mut problems), board).map_err(|problem| problems.push(problem));
+        let budget = budget.unwrap_or(Budget { items: Vec::new(), webrtc: None });
+        let webrtc = budget.webrtc.map(|share| webrtc_plan(config, share));
+        let all_viewers = webrtc.as_ref().map_or(0, |webrtc| webrtc.max_viewers);
+        let camera_plan = |camera: &Camera| CameraPlan {
+            camera: camera.clone(),
+            queue_bytes: QUEUE_BYTES,
+            queue_units: QUEUE_UNITS,
+            max_viewers: camera.max_viewers.map_or(all_viewers, |viewers| whole(viewers.into()).min(all_viewers)),
+        };
+        let cameras = config.cameras.iter().take(most).map(camera_plan).collect();
         let connections = usize::try_from(board.http_connections).unwrap_or(256);
         let web = WebPlan {
             listen: config.web.listen,
@@ -169,32 +180,52 @@ impl Plan {
         if !problems.is_empty() {
             return Err(problems);
         }
-        Ok(Self { board: board.id.clone(), web, hls, cameras, memory, memory_limit: board.memory, tmpfs_limit })
+        Ok(Self {
+            board: board.id.clone(),
+            web,
+            hls,
+            webrtc,
+            cameras,
+            memory: budget.items,
+            memory_limit: board.memory,
+            tmpfs_limit,
+        })
     }
 }
 
-fn memory(cameras: usize, board: &Board) -> Vec<Item> {
-    let cameras = cameras as u64;
-    vec![
-        Item { name: "program", bytes: BASE_BYTES },
-        Item { name: "cameras", bytes: cameras * CAMERA_BYTES },
-        Item { name: "queues", bytes: cameras * QUEUE_BYTES as u64 },
-        Item { name: "web connections", bytes: board.http_connections * CONNECTION_BYTES },
-        Item { name: "web answers", bytes: ANSWER_BYTES as u64 },
-    ]
+/// What the owner asks for of the board's memory.
+fn wish(config: &Config, board: &Board, problems: &mut Vec<Problem>) -> Wish {
+    let webrtc = config.webrtc.enabled.then(|| {
+        let viewers = config.webrtc.max_viewers.map(u64::from);
+        if let Some(viewers) = viewers.filter(|viewers| *viewers > board.webrtc_viewers) {
+            let sentence = format!(
+                "is {viewers}; the board {} is made for at most {} viewers (webrtc_viewers of its profile)",
+                board.id, board.webrtc_viewers
+            );
+            problems.push(Problem::of("webrtc.max_viewers", sentence));
+        }
+        let viewers = viewers.map(|viewers| viewers.min(board.webrtc_viewers));
+        WebRtcWish { viewers, tcp: config.webrtc.tcp_port.is_some() }
+    });
+    Wish { cameras: config.cameras.len() as u64, webrtc }
 }
 
-fn too_much_memory(count: usize, sum: u64, board: &Board) -> String {
-    let fits = (0..count)
-        .rev()
-        .find(|fewer| memory(*fewer, board).iter().map(|item| item.bytes).sum::<u64>() <= board.memory)
-        .unwrap_or(0);
-    format!(
-        "{count} cameras may need {} of memory; the board {} allows {}: at most {fits} cameras fit",
-        mebibytes(sum),
-        board.id,
-        mebibytes(board.memory)
-    )
+fn webrtc_plan(config: &Config, share: WebRtcShare) -> WebRtcPlan {
+    WebRtcPlan {
+        udp_port: config.webrtc.udp_port,
+        tcp_port: config.webrtc.tcp_port,
+        addresses: config.webrtc.addresses.clone(),
+        max_viewers: whole(share.viewers),
+        gop_bytes: whole(share.gop_bytes),
+        tcp_connections: whole(share.tcp_connections),
+        tcp_buffer_bytes: TCP_BUFFER_BYTES,
+        state_dir: config.system.state_dir.clone(),
+    }
+}
+
+/// Budgets are summed in 64 bits; what fits a board fits its address space.
+fn whole(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 fn resolve_hls(config: &Config, board: &Board, machine: &Machine, limit: u64) -> Result<HlsPlan, Problem> {
@@ -244,10 +275,6 @@ fn resolve_hls(config: &Config, board: &Board, machine: &Machine, limit: u64) ->
     })
 }
 
-fn mebibytes(bytes: u64) -> String {
-    format!("{} MiB", bytes.div_ceil(1 << 20))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -255,8 +282,12 @@ mod tests {
     const MIB: u64 = 1 << 20;
 
     fn config(cameras: usize) -> Config {
+        config_with("", cameras)
+    }
+
+    fn config_with(head: &str, cameras: usize) -> Config {
         use std::fmt::Write as _;
-        let mut text = String::new();
+        let mut text = head.to_owned();
         for n in 0..cameras {
             let _ = write!(text, "[[camera]]\nid = \"c{n}\"\nurl = \"rtsp://10.0.0.1/{n}\"\n");
         }
@@ -295,8 +326,61 @@ mod tests {
         let small = Machine { memory: 100 * MIB, ..machine(512 * MIB, true) };
         assert_eq!(
             refusal(16, &small),
-            ["camera: 16 cameras may need 96 MiB of memory; the board generic allows 50 MiB: at most 5 cameras fit"]
+            ["camera: 16 cameras may need 99 MiB of memory; the board generic allows 50 MiB: at most 5 cameras fit"]
         );
+    }
+
+    fn resolve(head: &str) -> Result<Plan, Vec<String>> {
+        let machine = machine(512 * MIB, true);
+        Plan::resolve(&config_with(head, 2), &Board::generic(&machine), &machine)
+            .map_err(|problems| problems.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn webrtc_takes_its_limits_from_the_board_unless_the_owner_names_them() {
+        let plan = resolve("").unwrap();
+        assert_eq!(
+            plan.webrtc,
+            Some(WebRtcPlan {
+                udp_port: 8189,
+                tcp_port: Some(8189),
+                addresses: AddressChoice::All,
+                max_viewers: 32,
+                gop_bytes: 6_000_000,
+                tcp_connections: 64,
+                tcp_buffer_bytes: 65_536,
+                state_dir: "/var/lib/porthole".into(),
+            })
+        );
+        assert_eq!(plan.cameras[0].max_viewers, 32);
+        let plan = resolve("[webrtc]\nmax_viewers = 4\ntcp_port = 0\n").unwrap();
+        let webrtc = plan.webrtc.unwrap();
+        assert_eq!((webrtc.max_viewers, webrtc.tcp_port, webrtc.tcp_connections), (4, None, 0));
+        assert_eq!(plan.cameras[0].max_viewers, 4);
+        assert_eq!(
+            resolve("[webrtc]\nmax_viewers = 33\n").unwrap_err(),
+            [
+                "webrtc.max_viewers: is 33; the board generic is made for at most 32 viewers (webrtc_viewers of its profile)"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_camera_has_at_most_the_viewers_of_the_gateway() {
+        for (own, expected) in [(3, 3), (9, 8)] {
+            let text = format!(
+                "[webrtc]\nmax_viewers = 8\n[[camera]]\nid = \"x\"\nurl = \"rtsp://h/\"\nmax_viewers = {own}\n"
+            );
+            assert_eq!(resolve(&text).unwrap().cameras[0].max_viewers, expected);
+        }
+    }
+
+    #[test]
+    fn without_webrtc_nothing_is_set_aside_for_it() {
+        let plan = resolve("[webrtc]\nenabled = false\n").unwrap();
+        assert_eq!((plan.webrtc, plan.cameras[0].max_viewers), (None, 0));
+        assert_eq!(plan.memory.len(), 5);
+        assert!(resolve("[hls]\nenabled = false\n").unwrap().webrtc.is_some());
     }
 
     #[test]

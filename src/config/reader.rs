@@ -179,6 +179,32 @@ impl<'a, 't> Fields<'a, 't> {
         }
     }
 
+    /// A list of texts, each where it stands; absent: `None`. `example` shows how to write one.
+    pub(super) fn strings(
+        &mut self,
+        key: &'static str,
+        example: &str,
+        report: &mut Report<'t>,
+    ) -> Option<Vec<Placed<String>>> {
+        let value = self.ask(key, report)?;
+        let want = format!("a list of texts in quotes, e.g. {key} = {example}");
+        let DeValue::Array(array) = value.get_ref() else {
+            self.wrong_type(key, &want, value, report);
+            return None;
+        };
+        if array.is_empty() {
+            report.add(value.span().start, &self.path_of(key), format!("is an empty list; must be {want}"));
+        }
+        let mut all = Vec::new();
+        for item in array.iter() {
+            match item.get_ref() {
+                DeValue::String(text) => all.push(Placed { value: text.to_string(), offset: item.span().start }),
+                _ => self.wrong_type(key, &want, item, report),
+            }
+        }
+        Some(all)
+    }
+
     /// A whole number within `range`; `unit` is for the sentence, e.g. `seconds`.
     pub(super) fn integer(
         &mut self,
@@ -188,21 +214,53 @@ impl<'a, 't> Fields<'a, 't> {
         unit: &str,
         report: &mut Report<'t>,
     ) -> u32 {
-        let Some(value) = self.ask(key, report) else { return default };
+        self.optional_integer(key, range, unit, report).unwrap_or(default)
+    }
+
+    /// As [`Fields::integer`], for a key whose default comes from elsewhere; `None` also when it is there but wrong.
+    pub(super) fn optional_integer(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<u32>,
+        unit: &str,
+        report: &mut Report<'t>,
+    ) -> Option<u32> {
+        self.number(key, range, &format!("a whole number of {unit}"), &format!(" {unit}"), report)
+    }
+
+    /// A port number within `range`; `None` when it is absent or wrong. `off` says what 0 means, if it may be 0.
+    pub(super) fn port(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<u16>,
+        off: &str,
+        report: &mut Report<'t>,
+    ) -> Option<u16> {
+        let range = u32::from(*range.start())..=u32::from(*range.end());
+        let port = self.number(key, range, &format!("a port number{off}"), off, report)?;
+        u16::try_from(port).ok()
+    }
+
+    fn number(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<u32>,
+        want: &str,
+        unit: &str,
+        report: &mut Report<'t>,
+    ) -> Option<u32> {
+        let value = self.ask(key, report)?;
         let DeValue::Integer(number) = value.get_ref() else {
-            self.wrong_type(key, &format!("a whole number of {unit}"), value, report);
-            return default;
+            self.wrong_type(key, want, value, report);
+            return None;
         };
         let parsed = i128::from_str_radix(number.as_str(), number.radix()).ok();
-        match parsed.and_then(|n| u32::try_from(n).ok()).filter(|n| range.contains(n)) {
-            Some(n) => n,
-            None => {
-                let sentence =
-                    format!("is {}; it must be {} to {} {unit}", number.as_str(), range.start(), range.end());
-                report.add(value.span().start, &self.path_of(key), sentence);
-                default
-            }
+        let within = parsed.and_then(|n| u32::try_from(n).ok()).filter(|n| range.contains(n));
+        if within.is_none() {
+            let sentence = format!("is {}; it must be {} to {}{unit}", number.as_str(), range.start(), range.end());
+            report.add(value.span().start, &self.path_of(key), sentence);
         }
+        within
     }
 
     /// Reports what is missing; a key that is there but wrong was reported already.
