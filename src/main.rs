@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use porthole::cli::{self, Action};
 use porthole::config::task::{Files, load};
-use porthole::config::{Plan, Transport};
+use porthole::config::{Plan, Transport, WebRtcPlan};
 use porthole::{gateway, ingest};
 
 /// A probe watches for two GOPs, at least and at most this long.
@@ -59,11 +59,22 @@ fn summary(plan: &Plan) -> String {
         format!("HLS in {} (at most {} MiB)", hls.output_dir.display(), plan.tmpfs_limit >> 20)
     });
     format!(
-        "good: {} cameras, {hls}, at most {} of {} MiB memory, port {}",
+        "good: {} cameras, {hls}, {}, at most {} of {} MiB memory, port {}",
         plan.cameras.len(),
+        webrtc_summary(plan.webrtc.as_ref()),
         worst >> 20,
         plan.memory_limit >> 20,
         plan.web.listen
+    )
+}
+
+fn webrtc_summary(webrtc: Option<&WebRtcPlan>) -> String {
+    let Some(webrtc) = webrtc else { return "WebRTC off".to_owned() };
+    let tcp = webrtc.tcp_port.map_or(String::new(), |port| format!(" and TCP {port}"));
+    let gop_mib = webrtc.gop_bytes.div_ceil(1 << 20);
+    format!(
+        "WebRTC on UDP {}{tcp} (at most {} viewers, GOP cache {gop_mib} MiB per camera)",
+        webrtc.udp_port, webrtc.max_viewers
     )
 }
 
