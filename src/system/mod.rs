@@ -1,9 +1,11 @@
-//! What the operating system knows: file systems, clocks, memory, threads. The only other folder with `unsafe`.
+//! What the operating system knows: file systems and private files, clocks, memory, threads, addresses. The only other folder with `unsafe`.
 
 mod clock;
 mod process;
+mod state;
 mod storage;
 
 pub use clock::{since_boot, trusted_wall_time};
 pub use process::{Thread, Usage, threads, usage};
+pub use state::{StateError, read_private, write_private};
 pub use storage::{filesystem, machine_memory};
