@@ -1,10 +1,12 @@
 //! What the operating system knows: file systems and private files, clocks, memory, threads, addresses. The only other folder with `unsafe`.
 
+mod addresses;
 mod clock;
 mod process;
 mod state;
 mod storage;
 
+pub use addresses::interface_addresses;
 pub use clock::{since_boot, trusted_wall_time};
 pub use process::{Thread, Usage, threads, usage};
 pub use state::{StateError, read_private, write_private};
