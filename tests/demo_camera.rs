@@ -141,6 +141,32 @@ fn ffmpeg_finds_its_way_past_a_stale_nonce_a_refused_transport_and_other_sound()
 }
 
 #[test]
+fn ffmpeg_hears_the_tone_of_both_kinds_of_g711() {
+    let dynamic = Audio::pcma_tone().with_payload_type(98);
+    for (audio, codec) in [(Audio::pcmu_tone(), "pcm_mulaw"), (Audio::pcma_tone(), "pcm_alaw"), (dynamic, "pcm_alaw")] {
+        let clip = Arc::new(Clip::builtin().with_audio(audio));
+        beside(Settings { clip, ..Settings::default() }, |_, port| {
+            let url = format!("rtsp://127.0.0.1:{port}/demo");
+            let entries = "stream=codec_name,sample_rate,channels";
+            let arguments = ["-v", "warning", "-select_streams", "a", "-show_entries", entries, "-of", "compact", &url];
+            let Some((streams, _)) = run("ffprobe", &arguments) else { return };
+            assert_eq!(streams.trim(), format!("stream|codec_name={codec}|sample_rate=8000|channels=1"));
+            let filter = "aformat=s16,astats=metadata=1:reset=0,ametadata=print:file=-";
+            let arguments = ["-v", "warning", "-i", &url, "-t", "2", "-map", "0:a", "-af", filter, "-f", "null", "-"];
+            let Some((report, errors)) = run("ffmpeg", &arguments) else { return };
+            assert_eq!(errors, "");
+            let last = |key: &str| -> f64 {
+                let prefix = format!("lavfi.astats.1.{key}=");
+                report.lines().rev().find_map(|line| line.strip_prefix(&prefix)).unwrap().parse().unwrap()
+            };
+            // 440 waves cross zero 880 times in 8000 samples; a quarter of full scale is -12 dB.
+            assert!((last("Zero_crossings_rate") - 0.11).abs() < 0.002, "{report}");
+            assert!((last("Peak_level") + 12.04).abs() < 0.3, "{report}");
+        });
+    }
+}
+
+#[test]
 fn b_frames_h265_and_slices_play_from_a_callers_bytes() {
     let cases: [(VideoCodec, &[&str]); 3] = [
         (VideoCodec::H264, &["-c:v", "libx264", "-bf", "2", "-b_strategy", "0", "-f", "h264"]),

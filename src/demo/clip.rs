@@ -1,5 +1,6 @@
 //! What the camera shows: Annex B video and framed audio in, access units that loop without an end out.
 
+use super::g711;
 use crate::media::{VideoCodec, nal};
 
 /// A looping clip: access units of one video stream in decoding order, and perhaps sound.
@@ -24,10 +25,14 @@ pub(super) struct Unit {
     pub(super) shown: u32,
 }
 
+/// The payload type of sound that has no number of its own.
+const DYNAMIC_TYPE: u8 = 97;
+
 /// Sound that loops beside the video, at its own length.
 #[derive(Debug)]
 pub struct Audio {
     pub(super) coding: AudioCoding,
+    pub(super) payload_type: u8,
     /// Samples per second; also the RTP clock.
     pub(super) sample_rate: u32,
     pub(super) channels: u8,
@@ -43,6 +48,7 @@ pub(super) enum AudioCoding {
         config: [u8; 2],
     },
     Pcmu,
+    Pcma,
     Opus,
 }
 
@@ -199,19 +205,49 @@ impl Audio {
         let channels = (fixed & 1) << 2 | flags >> 6;
         let sample_rate = *RATES.get(usize::from(rate_index)).ok_or(BadClip::NotAdts { at: 2 })?;
         let config = [object_type << 3 | rate_index >> 1, (rate_index & 1) << 7 | channels << 3];
-        Ok(Self { coding: AudioCoding::Aac { config }, sample_rate, channels, frame_samples: 1024, frames })
+        let coding = AudioCoding::Aac { config };
+        Ok(Self { coding, payload_type: DYNAMIC_TYPE, sample_rate, channels, frame_samples: 1024, frames })
     }
 
     /// G.711 mu-law silence, 8 kHz mono, 20 ms to a packet.
     pub fn pcmu_silence() -> Self {
-        let frames = vec![vec![0xFF; 160]];
-        Self { coding: AudioCoding::Pcmu, sample_rate: 8000, channels: 1, frame_samples: 160, frames }
+        Self { frames: vec![vec![0xFF; 160]], ..Self::pcmu_tone() }
+    }
+
+    /// G.711 mu-law: a tone of 440 Hz, 8 kHz mono, 20 ms to a packet, payload type 0.
+    pub fn pcmu_tone() -> Self {
+        Self::g711(AudioCoding::Pcmu, 0, g711::tone(g711::mu_law))
+    }
+
+    /// G.711 A-law: the same tone, payload type 8.
+    pub fn pcma_tone() -> Self {
+        Self::g711(AudioCoding::Pcma, 8, g711::tone(g711::a_law))
+    }
+
+    fn g711(coding: AudioCoding, payload_type: u8, frames: Vec<Vec<u8>>) -> Self {
+        let (sample_rate, frame_samples) = (g711::SAMPLE_RATE, g711::FRAME_SAMPLES);
+        Self { coding, payload_type, sample_rate, channels: 1, frame_samples, frames }
+    }
+
+    /// The same packets with another payload type; 97 to 127 is dynamic. Only the SDP says what they hold.
+    #[must_use]
+    pub const fn with_payload_type(mut self, payload_type: u8) -> Self {
+        self.payload_type = payload_type;
+        self
+    }
+
+    /// The same packets, described as another rate and count of channels.
+    #[must_use]
+    pub const fn described_as(mut self, sample_rate: u32, channels: u8) -> Self {
+        (self.sample_rate, self.channels) = (sample_rate, channels);
+        self
     }
 
     /// Opus silence, 20 ms to a packet.
     pub fn opus_silence() -> Self {
         let frames = vec![vec![0xF8, 0xFF, 0xFE]];
-        Self { coding: AudioCoding::Opus, sample_rate: 48_000, channels: 2, frame_samples: 960, frames }
+        let (coding, payload_type) = (AudioCoding::Opus, DYNAMIC_TYPE);
+        Self { coding, payload_type, sample_rate: 48_000, channels: 2, frame_samples: 960, frames }
     }
 }
 

@@ -61,6 +61,8 @@ pub enum Fault {
     WrongSsrc,
     /// RTP packets of up to 64 KB, so that one NAL unit is one packet (TCP).
     LargePackets,
+    /// RTP packets of the sound carry nothing.
+    EmptySound,
     /// Each access unit is followed by filler to this many times its size (at most 1000).
     BitrateTimes(usize),
     /// No `sprop` parameter sets in the SDP.

@@ -7,6 +7,7 @@ mod camera;
 mod clip;
 mod connection;
 mod fault;
+mod g711;
 mod request;
 mod rtp;
 mod sdp;

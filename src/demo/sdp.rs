@@ -9,13 +9,9 @@ use super::clip::AudioCoding;
 use super::{Audio, Clip};
 use crate::media::VideoCodec;
 
-/// Payload type of the video; of JPEG (RFC 3551 section 6); of the sound.
+/// Payload type of the video; of JPEG (RFC 3551 section 6).
 pub(super) const VIDEO_TYPE: u8 = 96;
 pub(super) const JPEG_TYPE: u8 = 26;
-
-pub(super) fn audio_type(audio: &Audio) -> u8 {
-    if audio.coding == AudioCoding::Pcmu { 0 } else { 97 }
-}
 
 /// `url` is the presentation's, without a slash at its end; tracks are `<url>/trackID=0` (video) and `1` (sound).
 /// Control URLs are absolute, since clients disagree on how to append to a URL with a query.
@@ -53,15 +49,17 @@ pub(super) fn describe(clip: &Clip, url: &str, jpeg: bool, parameter_sets: bool)
 }
 
 fn describe_audio(audio: &Audio, url: &str, sdp: &mut String) -> std::fmt::Result {
-    let (number, rate, channels) = (audio_type(audio), audio.sample_rate, audio.channels);
+    let (number, rate, channels) = (audio.payload_type, audio.sample_rate, audio.channels);
+    let count = if channels > 1 { format!("/{channels}") } else { String::new() };
     write!(sdp, "m=audio 0 RTP/AVP {number}\r\na=rtpmap:{number} ")?;
     match audio.coding {
         AudioCoding::Aac { config: [first, second] } => write!(
             sdp,
-            "mpeg4-generic/{rate}/{channels}\r\na=fmtp:97 streamtype=5;profile-level-id=1;mode=AAC-hbr;sizelength=13;\
+            "mpeg4-generic/{rate}/{channels}\r\na=fmtp:{number} streamtype=5;profile-level-id=1;mode=AAC-hbr;sizelength=13;\
              indexlength=3;indexdeltalength=3;config={first:02X}{second:02X}\r\n"
         )?,
-        AudioCoding::Pcmu => write!(sdp, "PCMU/8000\r\n")?,
+        AudioCoding::Pcmu => write!(sdp, "PCMU/{rate}{count}\r\n")?,
+        AudioCoding::Pcma => write!(sdp, "PCMA/{rate}{count}\r\n")?,
         AudioCoding::Opus => write!(sdp, "opus/48000/2\r\n")?,
     }
     write!(sdp, "a=control:{url}/trackID=1\r\n")
@@ -96,6 +94,13 @@ mod tests {
         let clip = Clip::builtin().with_audio(Audio::pcmu_silence());
         let sdp = describe(&clip, "rtsp://h/demo", false, false);
         assert!(!sdp.contains("sprop") && sdp.contains("m=audio 0 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n"));
+        let clip = clip.with_audio(Audio::pcma_tone());
+        assert!(
+            describe(&clip, "rtsp://h/demo", false, true).contains("m=audio 0 RTP/AVP 8\r\na=rtpmap:8 PCMA/8000\r\n")
+        );
+        let clip = clip.with_audio(Audio::pcma_tone().with_payload_type(98).described_as(16_000, 2));
+        let sdp = describe(&clip, "rtsp://h/demo", false, true);
+        assert!(sdp.contains("m=audio 0 RTP/AVP 98\r\na=rtpmap:98 PCMA/16000/2\r\na=control"));
         let sdp = describe(&clip.with_audio(Audio::opus_silence()), "rtsp://h/demo", true, true);
         assert!(sdp.contains("m=video 0 RTP/AVP 26\r\na=rtpmap:26 JPEG/90000\r\na=control"));
         assert!(sdp.contains("m=audio 0 RTP/AVP 97\r\na=rtpmap:97 opus/48000/2\r\na=control"));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::clip::AudioCoding;
 use super::rtp::{LARGE_PAYLOAD_LIMIT, PAYLOAD_LIMIT, Payload, Sender, aac_payloads, video_payloads};
-use super::sdp::{JPEG_TYPE, VIDEO_TYPE, audio_type};
+use super::sdp::{JPEG_TYPE, VIDEO_TYPE};
 use super::{Clip, Fault};
 use crate::media::{Ticks, VideoCodec, nal};
 
@@ -86,7 +86,7 @@ impl Stream {
     pub(super) fn set_up(&mut self, track: usize, random: u64, jpeg: bool) -> Option<u32> {
         let (payload_type, clock_hz) = match (track, &self.described.audio) {
             (VIDEO, _) => (if jpeg { JPEG_TYPE } else { VIDEO_TYPE }, 90_000),
-            (AUDIO, Some(audio)) => (audio_type(audio), audio.sample_rate),
+            (AUDIO, Some(audio)) => (audio.payload_type, audio.sample_rate),
             _ => return None,
         };
         let [a, b, c, d, e, f, g, h] = random.to_be_bytes();
@@ -134,7 +134,7 @@ impl Stream {
             }
         }
         match self.audio_due() {
-            Some(audio) if audio < self.video_due => self.send_audio(audio + jump, out),
+            Some(audio) if audio < self.video_due => self.send_audio(faults, audio + jump, out),
             _ => self.send_video(faults, jump, out),
         }
         if frozen {
@@ -160,15 +160,16 @@ impl Stream {
         Some(Ticks::from_clock(i64::try_from(samples).unwrap_or(i64::MAX), audio.sample_rate))
     }
 
-    fn send_audio(&mut self, at: Ticks, out: &mut Vec<Packet>) {
+    fn send_audio(&mut self, faults: &[Fault], at: Ticks, out: &mut Vec<Packet>) {
         let (Some(audio), Some(lane)) = (&self.described.audio, &mut self.lanes[AUDIO]) else { return };
         let turn = audio.frames.len() as u64;
         let Ok(index) = usize::try_from(self.audio_frames % turn.max(1)) else { return };
         self.audio_frames += 1;
         let Some(frame) = audio.frames.get(index) else { return };
         let payloads = match audio.coding {
+            _ if faults.iter().any(|fault| matches!(fault, Fault::EmptySound)) => vec![(Vec::new(), false)],
             AudioCoding::Aac { .. } => aac_payloads(frame, PAYLOAD_LIMIT),
-            AudioCoding::Pcmu | AudioCoding::Opus => vec![(frame.clone(), false)],
+            AudioCoding::Pcmu | AudioCoding::Pcma | AudioCoding::Opus => vec![(frame.clone(), false)],
         };
         send(AUDIO, lane, at, &payloads, out);
     }
@@ -308,6 +309,26 @@ mod tests {
         assert_eq!((out[0].rtcp, out[1].rtcp, out[2].rtcp), (true, true, false));
         let second = out.iter().filter(|packet| packet.rtcp && packet.track == VIDEO).nth(1).unwrap();
         assert_eq!(second.bytes[8..20], [0, 0, 0, 5, 0, 0, 0, 0, 0, 6, 0xDD, 0xD0]);
+    }
+
+    #[test]
+    fn g711_goes_out_in_packets_of_20_ms() {
+        let mut stream = stream(clip().with_audio(Audio::pcma_tone()));
+        stream.set_up(AUDIO, 0, false);
+        let mut out = Vec::new();
+        while stream.due() < Ticks::from_secs(1) {
+            stream.poll(&[], 0, &mut out);
+        }
+        let packets: Vec<_> = out.iter().filter(|packet| packet.track == AUDIO && !packet.rtcp).collect();
+        assert_eq!(packets.len(), 50);
+        assert_eq!(packets[1].bytes[..12], [0x80, 8, 0, 1, 0, 0, 0, 160, 0, 0, 0, 0]);
+        assert!(packets.iter().all(|packet| packet.bytes.len() == 12 + 160));
+        assert_eq!(packets[0].bytes[12..16], [0xD5, 0x90, 0x81, 0x8E]);
+        assert!(packets[5].bytes[12..] == packets[0].bytes[12..] && packets[1].bytes[12..] != packets[0].bytes[12..]);
+        out.clear();
+        stream.poll(&[Fault::EmptySound], 0, &mut out);
+        stream.poll(&[Fault::EmptySound], 0, &mut out);
+        assert!(out.iter().any(|packet| packet.track == AUDIO && packet.bytes.len() == 12));
     }
 
     #[test]
