@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use porthole::hls::task::{Settings, run};
 use porthole::hls::{Prefix, Store};
 use porthole::hub::{Hub, Limits};
-use porthole::media::{AccessUnit, AudioFormat, StreamFormat, StreamId, Ticks, Track, VideoCodec, VideoFormat};
+use porthole::media::{
+    AccessUnit, AudioCodec, AudioFormat, StreamFormat, StreamId, Ticks, Track, VideoCodec, VideoFormat,
+};
 
 #[test]
 fn a_warm_run_allocates_only_when_a_segment_is_finished() {
@@ -78,6 +80,7 @@ fn format() -> Rc<StreamFormat> {
         height: 1080,
         rfc6381: "avc1.640028".into(),
     };
-    let audio = AudioFormat { sample_rate: 48_000, channels: 1, rfc6381: "mp4a.40.2".into() };
+    let (codec, rfc6381) = (AudioCodec::Aac, "mp4a.40.2".into());
+    let audio = AudioFormat { codec, sample_rate: 48_000, channels: 1, rfc6381 };
     Rc::new(StreamFormat { video, audio: Some(audio) })
 }

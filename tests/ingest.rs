@@ -14,7 +14,7 @@ use porthole::hub::{Hub, Limits};
 use porthole::ingest::{
     Credentials, Event, Facts, Meter, Report, Settings, Timeouts, Transport, TransportChoice, Warning, probe, run,
 };
-use porthole::media::{AccessUnit, StreamId, Ticks, Track, VideoCodec, nal};
+use porthole::media::{AccessUnit, AudioCodec, StreamId, Ticks, Track, VideoCodec, nal};
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 
@@ -52,6 +52,15 @@ impl Seen {
             _ => None,
         };
         self.events.iter().filter_map(warning).collect()
+    }
+
+    /// Name and reason of each sound that was left out.
+    fn skipped(&self) -> Vec<(String, String)> {
+        let skipped = |event: &Event| match event {
+            Event::SoundSkipped(sound) => Some((sound.codec.clone(), sound.reason.to_string())),
+            _ => None,
+        };
+        self.events.iter().filter_map(skipped).collect()
     }
 
     fn sessions(&self) -> usize {
@@ -384,18 +393,53 @@ fn sound_stays_with_the_picture_without_rtp_info() {
     }
 }
 
+/// The demo camera with this sound beside its picture.
+fn camera_with(audio: Audio) -> Camera {
+    let clip = Arc::new(Clip::builtin().with_audio(audio));
+    Camera::new(demo::Settings { clip, ..demo::Settings::default() })
+}
+
+#[test]
+fn g711_arrives_as_it_was_sent_and_stays_with_the_picture() {
+    let cases = [
+        (Audio::pcmu_tone(), AudioCodec::Pcmu, TransportChoice::Tcp),
+        (Audio::pcma_tone(), AudioCodec::Pcma, TransportChoice::Udp),
+        (Audio::pcma_tone().with_payload_type(98), AudioCodec::Pcma, TransportChoice::Tcp),
+    ];
+    for (audio, codec, transport) in cases {
+        let camera = camera_with(audio);
+        let choose = |settings: &mut Settings| settings.transport = transport;
+        let seen = watch_camera(&camera, choose, |seen| seen.of(Track::Audio).count() >= 50);
+        assert_eq!((seen.skipped(), seen.failures(), seen.breaks()), (vec![], vec![], vec![]));
+        let format = seen.units[0].format.audio.clone().unwrap();
+        assert_eq!((format.codec, format.sample_rate, format.channels), (codec, 8000, 1));
+        assert_eq!(format.rfc6381, "");
+        let sound: Vec<_> = seen.of(Track::Audio).collect();
+        assert!(sound.iter().all(|unit| unit.data.len() == 160 && unit.dts == unit.pts && !unit.key_frame));
+        let steps: Vec<_> = sound.windows(2).map(|pair| (pair[1].pts - pair[0].pts).0).collect();
+        assert!(steps.iter().all(|step| *step == 1800), "{steps:?}");
+        // 11 waves of the tone are 200 samples.
+        let samples: Vec<u8> = sound.iter().flat_map(|unit| unit.data.iter().copied()).collect();
+        assert!(samples.windows(201).all(|window| window[0] == window[200]), "samples are missing or out of order");
+        assert!(samples[..100] != samples[100..200], "not a tone");
+        let last = |track| seen.of(track).last().unwrap().pts;
+        assert!((last(Track::Audio) - last(Track::Video)).0.abs() < 90_000 / 4);
+    }
+}
+
 #[test]
 fn other_sound_is_skipped_with_a_reason_and_the_picture_plays() {
-    for (audio, name) in [(Audio::pcmu_silence(), "PCMU"), (Audio::opus_silence(), "OPUS")] {
-        let clip = Arc::new(Clip::builtin().with_audio(audio));
-        let camera = Camera::new(demo::Settings { clip, ..demo::Settings::default() });
-        let seen = watch_camera(&camera, |_| {}, |seen| seen.units.len() > 5);
-        let skipped = seen.events.iter().find_map(|event| match event {
-            Event::SoundSkipped(sound) => Some((sound.codec.clone(), sound.reason.to_string())),
-            _ => None,
-        });
-        let reason = format!("{name} sound is not carried by HLS: choose AAC in the camera");
-        assert_eq!(skipped, Some((name.to_owned(), reason)));
+    let kind =
+        |what: &str| format!("G.711 is carried at 8000 Hz in mono only, not at {what}: choose AAC in the camera");
+    let cases = [
+        (Audio::opus_silence(), "OPUS", "OPUS sound is not carried: choose AAC in the camera".to_owned()),
+        (Audio::pcma_tone().with_payload_type(98).described_as(16_000, 1), "PCMA", kind("16000 Hz in mono")),
+        (Audio::pcmu_tone().with_payload_type(98).described_as(8000, 2), "PCMU", kind("8000 Hz in stereo")),
+    ];
+    for (audio, name, reason) in cases {
+        let seen = watch_camera(&camera_with(audio), |_| {}, |seen| seen.of(Track::Video).count() > 20);
+        assert_eq!(seen.skipped(), [(name.to_owned(), reason)]);
+        assert_eq!((seen.of(Track::Audio).count(), &seen.units[0].format.audio), (0, &None));
     }
 }
 
@@ -456,7 +500,7 @@ fn a_probe_says_what_the_camera_sends_and_where_it_plays() {
         "rate       15.0 pictures/s, ",
         "key frames every 1.0 s",
         "no B-frames",
-        "sound      AAC 16000 Hz, 1 channels",
+        "sound      AAC 16000 Hz, 1 channels, plays as HLS only\n",
         "lost       0 packets",
         "plays as HLS     yes\n",
         "plays as WebRTC  yes, but without sound",
@@ -464,6 +508,23 @@ fn a_probe_says_what_the_camera_sends_and_where_it_plays() {
         assert!(printed.contains(line), "{line:?} in\n{printed}");
     }
     assert_eq!((camera.counters().sessions, camera.counters().teardowns), (1, 1));
+    let printed = look(&camera_with(Audio::pcma_tone())).to_string();
+    for line in [
+        "sound      PCMA 8000 Hz, 1 channels, plays as WebRTC only\n",
+        "plays as HLS     yes, but without sound\n",
+        "plays as WebRTC  yes",
+    ] {
+        assert!(printed.contains(line), "{line:?} in\n{printed}");
+    }
+    assert!(printed.ends_with("yes"), "{printed}");
+    let printed = look(&camera_with(Audio::opus_silence())).to_string();
+    for line in [
+        "sound      OPUS 48000 Hz, plays nowhere: OPUS sound is not carried: choose AAC in the camera\n",
+        "plays as HLS     yes, but without sound\n",
+        "plays as WebRTC  yes, but without sound",
+    ] {
+        assert!(printed.contains(line), "{line:?} in\n{printed}");
+    }
     camera.set_faults([Fault::DropEvery(10)]);
     assert!(look(&camera).hls().to_string().starts_with("yes, but damaged: "));
     camera.set_faults([Fault::Status(Method::Describe, 404)]);

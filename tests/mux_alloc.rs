@@ -4,7 +4,7 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use porthole::media::{AccessUnit, AudioFormat, StreamFormat, Ticks, Track, VideoCodec, VideoFormat};
+use porthole::media::{AccessUnit, AudioCodec, AudioFormat, StreamFormat, Ticks, Track, VideoCodec, VideoFormat};
 use porthole::mpegts::{Muxer, PSI_LEN};
 
 #[test]
@@ -50,8 +50,6 @@ fn format(codec: VideoCodec) -> Rc<StreamFormat> {
     let first: &[u8] = if codec == VideoCodec::H264 { &[0x67, 0x68] } else { &[0x40, 0x42, 0x44] };
     let parameter_sets = first.iter().map(|first| Box::from([*first; 20])).collect();
     let video = VideoFormat { codec, parameter_sets, width: 1920, height: 1080, rfc6381: String::new() };
-    Rc::new(StreamFormat {
-        video,
-        audio: Some(AudioFormat { sample_rate: 48_000, channels: 2, rfc6381: String::new() }),
-    })
+    let audio = AudioFormat { codec: AudioCodec::Aac, sample_rate: 48_000, channels: 2, rfc6381: String::new() };
+    Rc::new(StreamFormat { video, audio: Some(audio) })
 }

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::rc::Rc;
 use std::time::Instant;
 
-use porthole::media::{AccessUnit, AudioFormat, StreamFormat, Ticks, Track, VideoCodec, VideoFormat, nal};
+use porthole::media::{AccessUnit, AudioCodec, AudioFormat, StreamFormat, Ticks, Track, VideoCodec, VideoFormat, nal};
 use porthole::mpegts::Muxer;
 
 const FOOTAGE: &str = "/usr/share/doc/opencv-doc/examples/data/vtest.avi";
@@ -132,7 +132,8 @@ fn format(codec: VideoCodec, mp4: &str, sound: bool) -> Rc<StreamFormat> {
         units.filter(|unit| nal::kind(codec, unit) == nal::Kind::ParameterSet).map(Box::from).collect();
     assert!(parameter_sets.len() >= 2);
     let video = VideoFormat { codec, parameter_sets, width: 768, height: 576, rfc6381: String::new() };
-    let audio = sound.then(|| AudioFormat { sample_rate: 48_000, channels: 1, rfc6381: "mp4a.40.2".into() });
+    let (codec, rfc6381) = (AudioCodec::Aac, "mp4a.40.2".into());
+    let audio = sound.then_some(AudioFormat { codec, sample_rate: 48_000, channels: 1, rfc6381 });
     Rc::new(StreamFormat { video, audio })
 }
 

@@ -57,13 +57,13 @@ pub struct VideoStatus {
 /// Sound of a camera.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AudioStatus {
-    /// `AAC`, or the camera's name for what is not carried, e.g. `PCMU`.
+    /// `AAC`, `PCMU`, `PCMA`, or the camera's name for what is not taken at all, e.g. `OPUS`.
     pub codec: String,
     /// Samples per second.
     pub sample_rate: u32,
-    /// True when HLS carries it.
+    /// True when HLS carries it: AAC only.
     pub carried: bool,
-    /// Why it is not carried.
+    /// Why HLS does not carry it.
     pub reason: Option<String>,
 }
 

@@ -10,7 +10,10 @@ use tokio::sync::Notify;
 use crate::config::Camera;
 use crate::control::{AudioStatus, CameraState, CameraStatus, Fault, HlsStatus, VideoStatus};
 use crate::ingest::{Cause, Event, Meter, SkippedSound, Warning, shown_url};
-use crate::media::StreamFormat;
+use crate::media::{AudioCodec, StreamFormat};
+
+/// Why sound that was taken from the camera is not in HLS.
+const NOT_IN_HLS: &str = "HLS carries AAC only: for sound in HLS choose AAC in the camera";
 
 /// One camera's record. Shared on the media thread.
 pub(super) struct Record {
@@ -164,8 +167,10 @@ impl Known {
 
     fn audio(&self) -> Option<AudioStatus> {
         if let Some(audio) = self.format.as_ref().and_then(|format| format.audio.as_ref()) {
-            let sample_rate = audio.sample_rate;
-            return Some(AudioStatus { codec: "AAC".to_owned(), sample_rate, carried: true, reason: None });
+            let carried = audio.codec == AudioCodec::Aac;
+            let reason = (!carried).then(|| NOT_IN_HLS.to_owned());
+            let (codec, sample_rate) = (audio.codec.name().to_owned(), audio.sample_rate);
+            return Some(AudioStatus { codec, sample_rate, carried, reason });
         }
         self.skipped.as_ref().map(|skipped| AudioStatus {
             codec: skipped.codec.clone(),
@@ -182,4 +187,50 @@ fn cause_fault(cause: &Cause) -> Fault {
 
 fn warning_fault(warning: &Warning) -> Fault {
     Fault { code: warning.code(), sentence: warning.to_string(), args: warning.args().into_iter().collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Transport;
+    use crate::ingest::SkipReason;
+    use crate::media::{AudioFormat, VideoCodec, VideoFormat};
+
+    #[expect(clippy::disallowed_methods, reason = "a test may read the clock")]
+    fn record() -> (Record, Instant) {
+        let camera = Camera::for_probe("rtsp://10.0.0.5/live", Transport::Tcp).unwrap();
+        let now = Instant::now();
+        (Record::new(camera, true, Rc::default(), now), now)
+    }
+
+    fn format(audio: Option<AudioCodec>) -> Event {
+        let audio = audio.map(|codec| AudioFormat { codec, sample_rate: 8000, channels: 1, rfc6381: String::new() });
+        let (codec, rfc6381) = (VideoCodec::H264, String::new());
+        let video = VideoFormat { codec, parameter_sets: Vec::new(), width: 640, height: 360, rfc6381 };
+        Event::Format(Rc::new(StreamFormat { video, audio }))
+    }
+
+    /// Codec, whether HLS carries it, and why not.
+    fn audio(record: &Record, now: Instant) -> Option<(String, bool, Option<String>)> {
+        let status = record.status(now, true);
+        status.audio.clone().map(|audio| (audio.codec, audio.carried, audio.reason))
+    }
+
+    #[test]
+    fn sound_that_hls_does_not_carry_is_named_with_the_reason() {
+        let (record, now) = record();
+        assert_eq!(audio(&record, now), None);
+        record.on_event(format(Some(AudioCodec::Aac)), now);
+        assert_eq!(audio(&record, now), Some(("AAC".to_owned(), true, None)));
+        for (codec, name) in [(AudioCodec::Pcma, "PCMA"), (AudioCodec::Pcmu, "PCMU")] {
+            record.on_event(format(Some(codec)), now);
+            let reason = "HLS carries AAC only: for sound in HLS choose AAC in the camera".to_owned();
+            assert_eq!(audio(&record, now), Some((name.to_owned(), false, Some(reason))));
+        }
+        let reason = SkipReason::Codec { codec: "OPUS".to_owned() };
+        let (codec, sentence) = ("OPUS".to_owned(), reason.to_string());
+        record.on_event(Event::SoundSkipped(SkippedSound { codec: codec.clone(), sample_rate: 48_000, reason }), now);
+        record.on_event(format(None), now);
+        assert_eq!(audio(&record, now), Some((codec, false, Some(sentence))));
+    }
 }

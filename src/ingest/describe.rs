@@ -1,9 +1,11 @@
 //! What the camera describes (SDP, as retina reads it) in, the streams to set up and their formats out.
 
+use std::num::NonZeroU16;
+
 use retina::client::Stream;
 use retina::codec::{AudioParameters, CodecItem, ParametersRef, VideoParameters, VideoParametersCodec};
 
-use crate::media::{AudioFormat, Ticks, Track, VideoCodec, VideoFormat};
+use crate::media::{AudioCodec, AudioFormat, Ticks, Track, VideoCodec, VideoFormat};
 
 use super::cause::Cause;
 use super::event::{SkipReason, SkippedSound};
@@ -25,8 +27,8 @@ pub(super) struct Sound {
     pub(super) format: AudioFormat,
 }
 
-/// The first H.264 or H.265 stream, and the first AAC stream if `audio` is wanted. Anything else (metadata, second
-/// pictures, sound that retina could not unpack, which would end the session) is not set up.
+/// The first H.264 or H.265 stream, and if `audio` is wanted the first AAC stream, else the first of G.711. Anything else
+/// (metadata, second pictures, sound that retina could not unpack, which would end the session) is not set up.
 pub(super) fn choose(streams: &[Stream], audio: bool, host: &str) -> Result<Choice, Cause> {
     let videos = || streams.iter().enumerate().filter(|(_, stream)| matches!(stream.media(), "video" | "image"));
     let Some((video, _)) = videos().find(|(_, stream)| codec(stream).is_some()) else {
@@ -35,16 +37,30 @@ pub(super) fn choose(streams: &[Stream], audio: bool, host: &str) -> Result<Choi
             None => Cause::NoVideo { host: host.to_owned() },
         });
     };
-    let mut choice = Choice { video, audio: None, skipped: Vec::new() };
+    let (mut offered, mut skipped) = (Vec::new(), Vec::new());
     for (index, stream) in streams.iter().enumerate().filter(|(_, stream)| stream.media() == "audio") {
         let rate = stream.clock_rate_hz();
         match sound(stream, audio) {
-            Ok(format) if choice.audio.is_none() => choice.audio = Some(Sound { index, rate, format }),
-            Ok(_) => choice.skipped.push(skipped(stream, SkipReason::Second)),
-            Err(reason) => choice.skipped.push(skipped(stream, reason)),
+            Ok(format) => offered.push(Sound { index, rate, format }),
+            Err(reason) => skipped.push(SkippedSound { codec: codec_name(stream), sample_rate: rate, reason }),
         }
     }
-    Ok(choice)
+    let audio = preferred(offered.iter().map(|sound| sound.format.codec)).map(|best| offered.remove(best));
+    skipped.extend(offered.into_iter().map(|sound| sound.skipped(SkipReason::Second)));
+    Ok(Choice { video, audio, skipped })
+}
+
+/// The index of the sound to take: the first AAC, which every player of HLS has, else the first.
+fn preferred(mut offered: impl Iterator<Item = AudioCodec> + Clone) -> Option<usize> {
+    let aac = offered.clone().position(|codec| codec == AudioCodec::Aac);
+    aac.or_else(|| offered.next().map(|_| 0))
+}
+
+impl Sound {
+    /// This sound, left out after all.
+    pub(super) fn skipped(self, reason: SkipReason) -> SkippedSound {
+        SkippedSound { codec: self.format.codec.name().to_owned(), sample_rate: self.rate, reason }
+    }
 }
 
 fn codec(stream: &Stream) -> Option<VideoCodec> {
@@ -64,12 +80,18 @@ fn sound(stream: &Stream, wanted: bool) -> Result<AudioFormat, SkipReason> {
             audio_format(parameters).ok_or(SkipReason::AacKind)
         }
         ("mpeg4-generic" | "mp4a-latm", _) => Err(SkipReason::AacKind),
+        ("pcmu", _) => g711(AudioCodec::Pcmu, stream.clock_rate_hz(), stream.channels()),
+        ("pcma", _) => g711(AudioCodec::Pcma, stream.clock_rate_hz(), stream.channels()),
         _ => Err(SkipReason::Codec { codec: codec_name(stream) }),
     }
 }
 
-pub(super) fn skipped(stream: &Stream, reason: SkipReason) -> SkippedSound {
-    SkippedSound { codec: codec_name(stream), sample_rate: stream.clock_rate_hz(), reason }
+/// WebRTC has one kind of G.711 (RFC 7874 section 3): 8 kHz mono. Without a count of channels there is one.
+fn g711(codec: AudioCodec, sample_rate: u32, channels: Option<NonZeroU16>) -> Result<AudioFormat, SkipReason> {
+    match (sample_rate, channels.map_or(1, NonZeroU16::get)) {
+        (8000, 1) => Ok(AudioFormat { codec, sample_rate, channels: 1, rfc6381: String::new() }),
+        (_, channels) => Err(SkipReason::G711Kind { sample_rate, channels }),
+    }
 }
 
 fn codec_name(stream: &Stream) -> String {
@@ -87,7 +109,8 @@ fn audio_format(parameters: &AudioParameters) -> Option<AudioFormat> {
     let rfc6381 = parameters.rfc6381_codec()?.to_owned();
     let adts = matches!(rfc6381.as_str(), "mp4a.40.1" | "mp4a.40.2" | "mp4a.40.3" | "mp4a.40.4")
         && ADTS_RATES.contains(&parameters.clock_rate());
-    adts.then(|| AudioFormat { sample_rate: parameters.clock_rate(), channels: parameters.channels().get(), rfc6381 })
+    let (sample_rate, channels) = (parameters.clock_rate(), parameters.channels().get());
+    adts.then_some(AudioFormat { codec: AudioCodec::Aac, sample_rate, channels, rfc6381 })
 }
 
 /// The video format that a stream's parameters describe, once it has any.
@@ -141,5 +164,31 @@ pub(super) fn frame(item: CodecItem) -> Option<(Frame, bool)> {
             Some((frame, false))
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn aac_goes_before_g711_and_the_first_before_others() {
+        use AudioCodec::{Aac, Pcma, Pcmu};
+        let index = |offered: &[AudioCodec]| preferred(offered.iter().copied());
+        assert_eq!(index(&[]), None);
+        assert_eq!(index(&[Pcma, Pcmu]), Some(0));
+        assert_eq!(index(&[Pcmu, Aac, Pcma, Aac]), Some(1));
+    }
+
+    #[test]
+    fn g711_is_8_khz_mono_or_nothing() {
+        let channels = NonZeroU16::new;
+        let taken = AudioFormat { codec: AudioCodec::Pcma, sample_rate: 8000, channels: 1, rfc6381: String::new() };
+        assert_eq!(g711(AudioCodec::Pcma, 8000, channels(1)), Ok(taken.clone()));
+        assert_eq!(g711(AudioCodec::Pcma, 8000, None), Ok(taken));
+        for (sample_rate, count) in [(16_000, 1), (8000, 2), (0, 1)] {
+            let refused = Err(SkipReason::G711Kind { sample_rate, channels: count });
+            assert_eq!(g711(AudioCodec::Pcmu, sample_rate, channels(count)), refused);
+        }
     }
 }

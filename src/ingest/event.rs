@@ -43,7 +43,7 @@ pub enum Event {
 /// Sound that is not taken along.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SkippedSound {
-    /// The camera's name for the codec, e.g. `PCMU`; `AAC` for what would otherwise be carried.
+    /// The name of the codec: the camera's, e.g. `OPUS`, or `AAC`, `PCMU`, `PCMA` for what would otherwise be carried.
     pub codec: String,
     /// RTP clock rate, mostly samples per second.
     pub sample_rate: u32,
@@ -57,8 +57,8 @@ pub enum SkipReason {
     /// `audio = false`.
     #[error("sound is turned off in the configuration")]
     TurnedOff,
-    /// Not AAC.
-    #[error("{codec} sound is not carried by HLS: choose AAC in the camera")]
+    /// Neither AAC nor G.711.
+    #[error("{codec} sound is not carried: choose AAC in the camera")]
     Codec {
         /// The camera's name for the codec.
         codec: String,
@@ -66,15 +66,34 @@ pub enum SkipReason {
     /// AAC in a form that ADTS cannot carry, or with unusable parameters.
     #[error("this kind of AAC is not supported: choose AAC-LC in the camera")]
     AacKind,
+    /// G.711 that is not the 8 kHz mono that WebRTC knows.
+    #[error(
+        "G.711 is carried at 8000 Hz in mono only, not at {sample_rate} Hz in {}: choose AAC in the camera",
+        layout(*channels)
+    )]
+    G711Kind {
+        /// Samples per second.
+        sample_rate: u32,
+        /// Channels.
+        channels: u16,
+    },
     /// The camera does not set its sound up.
     #[error("the camera refuses its sound: {detail}")]
     Refused {
         /// Its answer.
         detail: String,
     },
-    /// A second sound stream.
-    #[error("only the camera's first AAC stream is carried")]
+    /// Another sound stream was chosen.
+    #[error("only one sound of a camera is carried, AAC before others")]
     Second,
+}
+
+fn layout(channels: u16) -> String {
+    match channels {
+        1 => "mono".to_owned(),
+        2 => "stereo".to_owned(),
+        more => format!("{more} channels"),
+    }
 }
 
 /// Something that works but could be better. Displays as one sentence; `code` and `args` are the same for translations.

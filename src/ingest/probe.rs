@@ -3,7 +3,7 @@
 use std::fmt;
 use std::rc::Rc;
 
-use crate::media::{AccessUnit, StreamFormat, Ticks, Track, VideoCodec};
+use crate::media::{AccessUnit, AudioCodec, StreamFormat, Ticks, Track, VideoCodec};
 
 use super::event::{SkippedSound, Warning};
 use super::intake::{Picture, Taken};
@@ -133,9 +133,7 @@ impl Report {
         {
             buts.push(format!("{seconds} s late or more: key frames are {seconds} s apart"));
         }
-        if !self.skipped.is_empty() && format.audio.is_none() {
-            buts.push("without sound".to_owned());
-        }
+        buts.extend(self.without_sound(|codec| codec == AudioCodec::Aac));
         buts.extend(self.damage());
         verdict(buts)
     }
@@ -151,8 +149,15 @@ impl Report {
                 "B-frames do not play over WebRTC: turn them off in the camera (profile Baseline or Main)".to_owned(),
             );
         }
-        let sound = format.audio.is_some() || !self.skipped.is_empty();
-        verdict(sound.then(|| "without sound".to_owned()).into_iter().chain(self.damage()).collect())
+        let silent = self.without_sound(|codec| codec != AudioCodec::Aac);
+        verdict(silent.into_iter().chain(self.damage()).collect())
+    }
+
+    /// What to say when the camera has sound, but none of a codec that `plays`.
+    fn without_sound(&self, plays: impl Fn(AudioCodec) -> bool) -> Option<String> {
+        let taken = self.format.as_ref().and_then(|format| format.audio.as_ref());
+        let silent = taken.map_or(!self.skipped.is_empty(), |audio| !plays(audio.codec));
+        silent.then(|| "without sound".to_owned())
     }
 
     /// Some servers skip a packet of sound at the start: that alone is no damage.
@@ -192,12 +197,19 @@ impl fmt::Display for Report {
         let slices = if self.slices == 1 { "1 slice" } else { &format!("{} slices", self.slices) };
         writeln!(f, "pictures   {slices} each, {}", if self.b_frames { "with B-frames" } else { "no B-frames" })?;
         match self.format.as_ref().and_then(|format| format.audio.as_ref()) {
-            Some(audio) => writeln!(f, "sound      AAC {} Hz, {} channels", audio.sample_rate, audio.channels)?,
+            Some(audio) => {
+                let output = match audio.codec {
+                    AudioCodec::Aac => "HLS",
+                    AudioCodec::Pcmu | AudioCodec::Pcma => "WebRTC",
+                };
+                let (codec, rate, channels) = (audio.codec.name(), audio.sample_rate, audio.channels);
+                writeln!(f, "sound      {codec} {rate} Hz, {channels} channels, plays as {output} only")?;
+            }
             None if self.skipped.is_empty() => writeln!(f, "sound      none")?,
             None => {}
         }
         for sound in &self.skipped {
-            writeln!(f, "sound      {} {} Hz, not carried: {}", sound.codec, sound.sample_rate, sound.reason)?;
+            writeln!(f, "sound      {} {} Hz, plays nowhere: {}", sound.codec, sound.sample_rate, sound.reason)?;
         }
         writeln!(f, "lost       {} packets", self.lost_packets)?;
         for warning in &self.warnings {

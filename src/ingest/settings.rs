@@ -18,7 +18,7 @@ pub struct Settings {
     pub credentials: Option<Credentials>,
     /// How the camera shall send.
     pub transport: TransportChoice,
-    /// Take the camera's sound along, if it is AAC.
+    /// Take the camera's sound along, if it is AAC or G.711.
     pub audio: bool,
     /// Time limits.
     pub timeouts: Timeouts,

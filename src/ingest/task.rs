@@ -18,7 +18,7 @@ use retina::codec::{CodecItem, FrameFormat, ParameterSetInsertion, aac, h26x};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::hub::Hub;
-use crate::media::{AudioFormat, Track, VideoFormat};
+use crate::media::{AudioFormat, StreamFormat, Track, VideoFormat};
 
 use super::backoff::Backoff;
 use super::cause::{Cause, Step, detail};
@@ -182,7 +182,7 @@ impl Camera {
             match taken {
                 Taken::Unit { unit, new_format, first } => {
                     if new_format {
-                        log::info!("{id}: {}", format_line(&unit.format.video));
+                        log::info!("{id}: {}", format_line(&unit.format));
                         on_event(Event::Format(Rc::clone(&unit.format)));
                     }
                     if first {
@@ -269,8 +269,7 @@ impl Camera {
                 // A camera that refuses only its sound still has a picture to show.
                 Err(Cause::NoReply { host, step }) => return Err(Cause::NoReply { host, step }),
                 Err(cause) => {
-                    let reason = SkipReason::Refused { detail: cause.to_string() };
-                    skipped.push(SkippedSound { codec: "AAC".to_owned(), sample_rate: sound.rate, reason });
+                    skipped.push(sound.skipped(SkipReason::Refused { detail: cause.to_string() }));
                 }
             }
         }
@@ -423,8 +422,10 @@ impl Camera {
     }
 }
 
-fn format_line(video: &VideoFormat) -> String {
-    format!("{} {}x{} ({})", video.codec.name(), video.width, video.height, video.rfc6381)
+fn format_line(format: &StreamFormat) -> String {
+    let VideoFormat { codec, width, height, rfc6381, .. } = &format.video;
+    let sound = format.audio.as_ref().map(|audio| format!(", {} {} Hz", audio.codec.name(), audio.sample_rate));
+    format!("{} {width}x{height} ({rfc6381}){}", codec.name(), sound.unwrap_or_default())
 }
 
 /// `net.core.rmem_default`: retina cannot ask for a larger UDP receive buffer.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::intake::{Frame, Intake, MAX_PICTURE, Picture, Taken};
 use super::{SkipReason, Warning};
-use crate::media::{AccessUnit, AudioFormat, StreamFormat, Ticks, Track, VideoCodec, VideoFormat};
+use crate::media::{AccessUnit, AudioCodec, AudioFormat, StreamFormat, Ticks, Track, VideoCodec, VideoFormat};
 
 const SPS: &[u8] = &[0x67, 0x42, 0x00, 0x1F, 0xF2, 0x00, 0xA0, 0x0B, 0x72];
 const HIGH_SPS: &[u8] = &[0x67, 0x64, 0x00, 0x1F, 0xAC, 0xE5, 0x01, 0x40, 0x16, 0xE4];
@@ -32,7 +32,7 @@ fn video(sets: &[&[u8]]) -> VideoFormat {
 }
 
 fn aac() -> AudioFormat {
-    AudioFormat { sample_rate: 8000, channels: 1, rfc6381: "mp4a.40.2".to_owned() }
+    AudioFormat { codec: AudioCodec::Aac, sample_rate: 8000, channels: 1, rfc6381: "mp4a.40.2".to_owned() }
 }
 
 /// A camera at 25 pictures/s, driven by hand.
@@ -270,8 +270,12 @@ fn whatever_frames_come_units_keep_their_promises() {
 #[test]
 fn reasons_are_sentences() {
     assert_eq!(
-        SkipReason::Codec { codec: "PCMU".into() }.to_string(),
-        "PCMU sound is not carried by HLS: choose AAC in the camera"
+        SkipReason::Codec { codec: "OPUS".into() }.to_string(),
+        "OPUS sound is not carried: choose AAC in the camera"
+    );
+    assert_eq!(
+        SkipReason::G711Kind { sample_rate: 16_000, channels: 2 }.to_string(),
+        "G.711 is carried at 8000 Hz in mono only, not at 16000 Hz in stereo: choose AAC in the camera"
     );
     assert_eq!(
         Warning::LongGop { seconds: 10 }.to_string(),

@@ -1,4 +1,4 @@
-//! The access unit: one coded picture with its NAL units, or one audio frame.
+//! The access unit: one coded picture with its NAL units, or some audio that arrived together.
 
 use std::rc::Rc;
 use std::time::Instant;
@@ -10,11 +10,11 @@ use super::{StreamFormat, Ticks};
 pub enum Track {
     /// H.264 or H.265.
     Video,
-    /// AAC.
+    /// AAC or G.711.
     Audio,
 }
 
-/// One coded picture, or one audio frame, on its way through the hub. Immutable; shared as `Rc<AccessUnit>`.
+/// One coded picture, or some audio that arrived together, on its way through the hub. Immutable; shared as `Rc<AccessUnit>`.
 #[derive(Clone, Debug)]
 pub struct AccessUnit {
     /// The elementary stream.
@@ -35,7 +35,9 @@ pub struct AccessUnit {
     /// The format in force, shared; a new `Rc` (with other contents) only together with `discontinuity`.
     pub format: Rc<StreamFormat>,
     /// Video: NAL units, each preceded by its length as 4 bytes big-endian (ISO/IEC 14496-15 style); without access unit
-    /// delimiters and parameter sets, which the muxer places itself. Audio: one or more whole ADTS frames.
+    /// delimiters and parameter sets, which the muxer places itself.
+    /// AAC: one or more whole ADTS frames (ISO/IEC 13818-7 section 6.2). G.711: one byte per sample, as many as the camera
+    /// put into one RTP packet: mostly 160 or 320 (20 or 40 ms), at least 1, at most what 16 bits of length allow.
     pub data: Vec<u8>,
 }
 

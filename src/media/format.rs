@@ -34,14 +34,39 @@ pub struct VideoFormat {
     pub rfc6381: String,
 }
 
-/// AAC sound, in ADTS frames (ISO/IEC 13818-7 section 6.2).
+/// An audio codec that Porthole takes from a camera. None of them plays everywhere: HLS carries AAC only, and browsers
+/// take G.711 over WebRTC but no AAC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AudioCodec {
+    /// AAC, ISO/IEC 14496-3.
+    Aac,
+    /// ITU-T G.711 mu-law, 8 kHz mono (RFC 3551 section 4.5.14).
+    Pcmu,
+    /// ITU-T G.711 A-law, 8 kHz mono (RFC 3551 section 4.5.14).
+    Pcma,
+}
+
+impl AudioCodec {
+    /// The name people use, which for G.711 is that of the SDP: `AAC`, `PCMU`, `PCMA`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Aac => "AAC",
+            Self::Pcmu => "PCMU",
+            Self::Pcma => "PCMA",
+        }
+    }
+}
+
+/// The sound of a stream, as the camera describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AudioFormat {
-    /// Samples per second.
+    /// The codec.
+    pub codec: AudioCodec,
+    /// Samples per second; 8000 for G.711.
     pub sample_rate: u32,
-    /// Channels.
+    /// Channels; 1 for G.711.
     pub channels: u16,
-    /// RFC 6381 codec string, e.g. `mp4a.40.2`.
+    /// RFC 6381 codec string, e.g. `mp4a.40.2`; empty for G.711, which has none.
     pub rfc6381: String,
 }
 
@@ -50,6 +75,6 @@ pub struct AudioFormat {
 pub struct StreamFormat {
     /// The video.
     pub video: VideoFormat,
-    /// The sound, if the camera sends sound that HLS can carry and the configuration wants it.
+    /// The sound, if the camera sends AAC or G.711 and the configuration wants it. Not every output carries it.
     pub audio: Option<AudioFormat>,
 }

@@ -7,6 +7,6 @@ pub mod nal;
 mod time;
 
 pub use access_unit::{AccessUnit, Track};
-pub use format::{AudioFormat, StreamFormat, VideoCodec, VideoFormat};
+pub use format::{AudioCodec, AudioFormat, StreamFormat, VideoCodec, VideoFormat};
 pub use id::{InvalidStreamId, StreamId};
 pub use time::{Ticks, WallTime};

@@ -11,7 +11,7 @@ use mpeg2ts::ts::{ContinuityCounter, TsPacket};
 use self::packets::Packets;
 use self::pes::{PesHeader, TimeFields};
 use self::psi::Psi;
-use crate::media::{AccessUnit, StreamFormat, Ticks, Track, VideoCodec, nal};
+use crate::media::{AccessUnit, AudioCodec, AudioFormat, StreamFormat, Ticks, Track, VideoCodec, nal};
 
 /// Bytes per transport stream packet.
 pub const PACKET: usize = TsPacket::SIZE;
@@ -46,6 +46,11 @@ pub struct Full {
     pub needed: usize,
 }
 
+/// Whether the transport stream of `format` has sound: AAC only, since players know no G.711 in a transport stream.
+pub const fn carries_sound(format: &StreamFormat) -> bool {
+    matches!(format.audio, Some(AudioFormat { codec: AudioCodec::Aac, .. }))
+}
+
 impl Muxer {
     /// A muxer whose PAT and PMT describe `format`.
     pub fn new(format: &StreamFormat) -> Self {
@@ -69,7 +74,8 @@ impl Muxer {
     }
 
     /// The bytes that [`write`](Self::write) produces for `unit`, exactly: a multiple of [`PACKET`].
-    /// 0 for a unit without content: no audio data, or no NAL unit but delimiters and parameter sets.
+    /// 0 for a unit without content: no audio data, or no NAL unit but delimiters and parameter sets; and for audio of a
+    /// format whose sound is not carried.
     pub fn len(&self, unit: &AccessUnit) -> usize {
         packets::len(time_fields(unit).as_bytes().len(), pes_len(unit))
     }
@@ -80,7 +86,8 @@ impl Muxer {
     /// indicator is set and the format's parameter sets follow the delimiter. Delimiters and parameter sets inside `unit.data`
     /// are left out. After a `discontinuity` the first packet has the discontinuity indicator set, since the PCR may jump.
     ///
-    /// `unit.format` decides how the data is read. Audio belongs only into a stream whose format in force has audio.
+    /// `unit.format` decides how the data is read. Audio belongs only into a stream whose format in force
+    /// [carries it](carries_sound).
     ///
     /// # Errors
     /// [`Full`] when `out` is too short.
@@ -129,7 +136,7 @@ fn pes_len(unit: &AccessUnit) -> usize {
                 header + delimiter(unit.format.video.codec).len() + annex_b_len(parameter_sets(unit)) + coded
             }
         },
-        Track::Audio if unit.data.is_empty() => 0,
+        Track::Audio if unit.data.is_empty() || !carries_sound(&unit.format) => 0,
         Track::Audio => PesHeader::audio(unit.pts, unit.data.len()).as_bytes().len() + unit.data.len(),
     }
 }

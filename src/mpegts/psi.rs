@@ -7,7 +7,7 @@ use mpeg2ts::ts::{
     TsPayload, VersionNumber, WriteTsPacket,
 };
 
-use super::{AUDIO_PID, PACKET, PSI_LEN, VIDEO_PID};
+use super::{AUDIO_PID, PACKET, PSI_LEN, VIDEO_PID, carries_sound};
 use crate::media::{StreamFormat, VideoCodec};
 
 const PMT_PID: u16 = 0x1000;
@@ -57,7 +57,7 @@ impl Psi {
 
 impl Program {
     const fn of(format: &StreamFormat) -> Self {
-        Self { video: format.video.codec, audio: format.audio.is_some() }
+        Self { video: format.video.codec, audio: carries_sound(format) }
     }
 
     fn pmt(self, version_number: VersionNumber) -> [u8; PACKET] {

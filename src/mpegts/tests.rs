@@ -21,7 +21,12 @@ fn format(codec: VideoCodec, audio: bool) -> Rc<StreamFormat> {
         VideoCodec::H265 => &H265_SETS,
     };
     let parameter_sets = sets.iter().map(|set| Box::from(*set)).collect();
-    let audio = audio.then(|| AudioFormat { sample_rate: 48_000, channels: 2, rfc6381: "mp4a.40.2".into() });
+    let audio = audio.then(|| AudioFormat {
+        codec: AudioCodec::Aac,
+        sample_rate: 48_000,
+        channels: 2,
+        rfc6381: "mp4a.40.2".into(),
+    });
     Rc::new(StreamFormat {
         video: VideoFormat { codec, parameter_sets, width: 1920, height: 1080, rfc6381: String::new() },
         audio,
@@ -256,6 +261,25 @@ fn a_discontinuity_is_flagged_once_and_counters_run_on() {
     assert_eq!(said(&pmts[0]), (0, 0x100, with_sound.clone()));
     assert_eq!(said(&pmts[1]), (0, 0x100, with_sound), "the same PMT keeps its version");
     assert_eq!(said(&pmts[2]), (1, 0x100, vec![(StreamType::H265, 0x100)]));
+}
+
+#[test]
+fn g711_is_neither_announced_nor_written() {
+    let silent = format(VideoCodec::H264, false);
+    let picture = video(&silent, 0, true, &[nal_unit(0x65, 300)]);
+    let expected = mux(&mut Muxer::new(&silent), std::slice::from_ref(&picture));
+    for codec in [AudioCodec::Pcmu, AudioCodec::Pcma] {
+        let g711 = AudioFormat { codec, sample_rate: 8000, channels: 1, rfc6381: String::new() };
+        let format = Rc::new(StreamFormat { audio: Some(g711), ..(*silent).clone() });
+        let sound = audio(&format, 0, vec![0xD5; 160]);
+        let mut muxer = Muxer::new(&format);
+        assert_eq!((muxer.len(&sound), muxer.write(&sound, &mut [])), (0, Ok(0)));
+        let units = [AccessUnit { format: Rc::clone(&format), ..picture.clone() }, sound];
+        assert!(mux(&mut muxer, &units) == expected, "{codec:?}");
+        muxer.set_format(&silent);
+        let (pmts, _) = read(&mux(&mut muxer, &[]));
+        assert_eq!(pmts[0].version_number.as_u8(), 0, "the PMT says the same with and without");
+    }
 }
 
 #[test]

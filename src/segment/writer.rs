@@ -9,7 +9,7 @@ use super::ring::{NoRoom, Ring};
 use super::{Counters, Event, Fault, Segment, Sequence};
 use crate::hub::Delivery;
 use crate::media::{AccessUnit, StreamFormat, Ticks, Track, WallTime};
-use crate::mpegts::{Muxer, PSI_LEN};
+use crate::mpegts::{Muxer, PSI_LEN, carries_sound};
 
 /// Kept free for sound in a segment that has reached its limit, as a fraction of the limit.
 const SOUND_RESERVE: usize = 16;
@@ -61,10 +61,13 @@ impl Writer {
         }
     }
 
-    /// Takes one access unit.
+    /// Takes one access unit. Sound that a transport stream does not carry is passed over, uncounted.
     pub(super) fn handle(&mut self, delivery: &Delivery, sink: &mut dyn FnMut(Event, &Counters)) {
-        self.counters.access_units += 1;
         let unit = &*delivery.unit;
+        if unit.track == Track::Audio && !carries_sound(&unit.format) {
+            return;
+        }
+        self.counters.access_units += 1;
         match unit.track {
             Track::Video => self.video(unit, delivery.discontinuity || unit.discontinuity, sink),
             Track::Audio => {

@@ -9,7 +9,7 @@ use super::super::scratch::Scratch;
 use super::super::slot::{Draft, Slot};
 use super::super::{Folder, Prefix};
 use super::*;
-use crate::media::{AudioFormat, StreamId, VideoCodec, VideoFormat};
+use crate::media::{AudioCodec, AudioFormat, StreamId, VideoCodec, VideoFormat};
 
 /// A run, the camera that feeds it, and an owner that holds the newest segments.
 struct Rig {
@@ -41,6 +41,10 @@ fn format(parameter_set: u8, audio: Option<AudioFormat>) -> Rc<StreamFormat> {
     Rc::new(StreamFormat { video, audio })
 }
 
+fn sound(codec: AudioCodec) -> Option<AudioFormat> {
+    Some(AudioFormat { codec, sample_rate: 8000, channels: 1, rfc6381: String::new() })
+}
+
 fn rig(scratch: Scratch, segment_bytes: usize, limits: RingLimits) -> Rig {
     let folder = Rc::new(Folder::create(scratch.path(), StreamId::parse("cam").unwrap()).unwrap());
     #[expect(clippy::disallowed_methods, reason = "a test may read the clock")]
@@ -65,6 +69,19 @@ impl Rig {
             (Ticks::from_millis(i64::try_from(millis).unwrap()), self.start + Duration::from_millis(millis));
         let mut unit = AccessUnit::video(&self.format, dts, key, data, at);
         unit.discontinuity = discontinuity;
+        self.deliver(unit);
+    }
+
+    /// 160 bytes of sound at `millis`.
+    fn sound(&mut self, millis: u64) {
+        let dts = Ticks::from_millis(i64::try_from(millis).unwrap());
+        let at = self.start + Duration::from_millis(millis);
+        let unit = AccessUnit::video(&self.format, dts, false, vec![0xD5; 160], at);
+        self.deliver(AccessUnit { track: Track::Audio, ..unit });
+    }
+
+    fn deliver(&mut self, unit: AccessUnit) {
+        let discontinuity = unit.discontinuity;
         let (log, hold) = (Rc::clone(&self.log), self.hold);
         self.writer.handle(&Delivery { unit: Rc::new(unit), discontinuity }, &mut |event, counters| {
             let mut log = log.borrow_mut();
@@ -142,7 +159,7 @@ fn segments_are_whole_transport_streams_with_running_numbers() {
 fn a_discontinuity_ends_the_segment_and_marks_the_next() {
     let mut rig = rig(Scratch::new("discontinuity"), 4 << 20, ROOMY);
     rig.seconds(0, 2, 1000);
-    rig.format = format(2, Some(AudioFormat { sample_rate: 8000, channels: 1, rfc6381: "mp4a.40.2".into() }));
+    rig.format = format(2, sound(AudioCodec::Aac));
     rig.picture(5000, true, 1000, true);
     for n in 1..30 {
         rig.picture(5000 + n * 40, n == 25, 1000, false);
@@ -157,6 +174,31 @@ fn a_discontinuity_ends_the_segment_and_marks_the_next() {
     assert!(
         bytes.windows(6).any(|w| w == [0, 0, 0, 1, 0x67, 2]) && !bytes.windows(6).any(|w| w == [0, 0, 0, 1, 0x67, 1])
     );
+}
+
+#[test]
+fn g711_leaves_segments_as_they_are_without_sound() {
+    let run = |name: &str, audio: Option<AudioFormat>| {
+        let mut rig = rig(Scratch::new(name), 4 << 20, ROOMY);
+        let sounds = audio.is_some();
+        rig.format = format(1, audio);
+        for n in 0..76 {
+            rig.picture(n * 40, n % 25 == 0, 1000, false);
+            if sounds {
+                rig.sound(n * 40);
+                rig.sound(n * 40 + 20);
+            }
+        }
+        let log = rig.log.borrow();
+        let bytes: Vec<_> = log.segments.iter().map(|segment| segment.slot.bytes().to_vec()).collect();
+        (rig.segments(), rig.faults(), bytes, log.counters.access_units)
+    };
+    let silent = run("silent", None);
+    assert_eq!(silent.0, [(100, 1000, false), (101, 1000, false), (102, 1000, false)]);
+    for (name, codec) in [("pcma", AudioCodec::Pcma), ("pcmu", AudioCodec::Pcmu)] {
+        assert!(run(name, sound(codec)) == silent, "{codec:?}");
+    }
+    assert!(run("aac", sound(AudioCodec::Aac)) != silent);
 }
 
 #[test]
