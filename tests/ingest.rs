@@ -444,6 +444,18 @@ fn other_sound_is_skipped_with_a_reason_and_the_picture_plays() {
 }
 
 #[test]
+fn sound_that_breaks_its_session_is_left_out_of_the_next_so_that_the_picture_plays() {
+    let camera = camera_with(Audio::pcma_tone());
+    camera.set_faults([Fault::EmptySound]);
+    let seen = watch_camera(&camera, |_| {}, |seen| seen.of(Track::Video).count() > 30);
+    let detail = "invalid length 0 for payload of 8-bit audio samples";
+    assert_eq!(seen.failures(), [format!("127.0.0.1 sends a broken stream: {detail}")]);
+    let reason = format!("the camera's sound broke its stream ({detail}): choose AAC in the camera");
+    assert_eq!(seen.skipped(), [("PCMA".to_owned(), reason)]);
+    assert_eq!(seen.units.last().unwrap().format.audio, None);
+}
+
+#[test]
 fn sound_can_be_left_out() {
     let camera = Camera::new(demo::Settings::default());
     let seen = watch_camera(&camera, |settings| settings.audio = false, |seen| seen.units.len() > 20);

@@ -324,6 +324,15 @@ impl Cause {
         }
     }
 
+    /// What is wrong with the camera's G.711, if that ended the session: retina takes no packet without samples, which some
+    /// devices send to keep a connection open.
+    pub(super) fn broken_g711(&self) -> Option<&str> {
+        match self {
+            Self::BrokenStream { detail, .. } if detail.contains("payload of 8-bit audio samples") => Some(detail),
+            _ => None,
+        }
+    }
+
     /// True for the answers that count towards locking an account.
     pub(super) const fn is_refused_login(&self) -> bool {
         matches!(self, Self::PasswordRefused { .. } | Self::PasswordNeeded { .. } | Self::LoginUnsupported { .. })
@@ -406,6 +415,13 @@ mod tests {
             of(Step::Stream, None, "wrong ssrc after 5 RTP pkts\n\nconn: 1.2.3.4").to_string(),
             "10.0.0.5 sends a broken stream: wrong ssrc after 5 RTP pkts"
         );
+    }
+
+    #[test]
+    fn a_packet_of_g711_without_samples_is_told_from_other_breaks() {
+        let empty = of(Step::Stream, None, "invalid length 0 for payload of 8-bit audio samples\n\nconn: 1.2.3.4");
+        assert_eq!(empty.broken_g711(), Some("invalid length 0 for payload of 8-bit audio samples"));
+        assert_eq!(of(Step::Stream, None, "wrong ssrc after 5 RTP pkts").broken_g711(), None);
     }
 
     #[test]

@@ -77,6 +77,12 @@ pub enum SkipReason {
         /// Channels.
         channels: u16,
     },
+    /// The camera's G.711 ended a session; since then it is left out.
+    #[error("the camera's sound broke its stream ({detail}): choose AAC in the camera")]
+    Broken {
+        /// What was wrong.
+        detail: String,
+    },
     /// The camera does not set its sound up.
     #[error("the camera refuses its sound: {detail}")]
     Refused {

@@ -18,7 +18,7 @@ use retina::codec::{CodecItem, FrameFormat, ParameterSetInsertion, aac, h26x};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::hub::Hub;
-use crate::media::{AudioFormat, StreamFormat, Track, VideoFormat};
+use crate::media::{AudioCodec, AudioFormat, StreamFormat, Track, VideoFormat};
 
 use super::backoff::Backoff;
 use super::cause::{Cause, Step, detail};
@@ -87,6 +87,8 @@ struct Camera {
     backoff: Backoff,
     /// Answered 461 to TCP.
     refuses_tcp: bool,
+    /// Its G.711 ended a session, and how: it is left out from then on, so that the picture goes on.
+    broken_g711: Option<String>,
 }
 
 /// What a session has next.
@@ -128,7 +130,7 @@ impl Camera {
     fn new(settings: Settings) -> Self {
         let backoff = Backoff::new(settings.seed);
         let group = SessionGroup::default().named(settings.id.to_string());
-        Self { settings, group: Arc::new(group), backoff, refuses_tcp: false }
+        Self { settings, group: Arc::new(group), backoff, refuses_tcp: false, broken_g711: None }
     }
 
     async fn serve(&mut self, hub: &Hub, meter: &Meter, on_event: &mut impl FnMut(Event)) -> Infallible {
@@ -145,6 +147,9 @@ impl Camera {
             log::warn!("{id}: {cause}; next attempt in {:.0} s", retry_in.as_secs_f64());
             // Next time by TCP again: a firewall may let through what the camera refused once.
             self.refuses_tcp &= !matches!(cause, Cause::NoUdpPackets { .. });
+            if let Some(detail) = cause.broken_g711() {
+                self.broken_g711 = Some(detail.to_owned());
+            }
             on_event(Event::Failed { cause, retry_in });
             self.await_teardown().await;
             sleep_until(ended + retry_in).await;
@@ -259,8 +264,13 @@ impl Camera {
         let answer_limit = self.settings.timeouts.answer;
         let mut session = self.describe(transport).await?;
         self.backoff.on_described();
-        let Choice { video, audio, mut skipped } =
+        let Choice { video, mut audio, mut skipped } =
             describe::choose(session.streams(), self.settings.audio, &self.settings.host())?;
+        if let Some(detail) = &self.broken_g711
+            && let Some(sound) = audio.take_if(|sound| sound.format.codec != AudioCodec::Aac)
+        {
+            skipped.push(sound.skipped(SkipReason::Broken { detail: detail.clone() }));
+        }
         self.set_up(&mut session, video, transport).await?;
         let mut format = None;
         if let Some(sound) = audio {
