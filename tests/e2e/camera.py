@@ -32,6 +32,11 @@ PAYLOADERS = {
     "h265": "video/x-h265,stream-format=byte-stream,alignment=au ! rtph265pay name=pay0 pt=96",
     "jpeg": "image/jpeg,framerate=25/1,width=640,height=360 ! rtpjpegpay name=pay0 pt=26",
 }
+SOUND_PAYLOADERS = {
+    "aac": "audio/mpeg,mpegversion=4,stream-format=raw,rate={rate},channels={channels},codec_data=(buffer){config}"
+           " ! rtpmp4gpay name=pay1 pt=97",
+    "pcma": "audio/x-alaw,rate={rate},channels={channels} ! rtppcmapay name=pay1 pt=8",
+}
 TRANSPORTS = {
     "any": GstRtsp.RTSPLowerTrans.UDP | GstRtsp.RTSPLowerTrans.TCP,
     "tcp": GstRtsp.RTSPLowerTrans.TCP,
@@ -68,9 +73,7 @@ class Mount:
         info = self.clip.info
         launch = f"appsrc name=video is-live=true format=time ! {PAYLOADERS[info['codec']]}"
         if "audio" in info:
-            launch += (f" appsrc name=audio is-live=true format=time ! audio/mpeg,mpegversion=4,stream-format=raw,"
-                       f"rate={info['rate']},channels={info['channels']},codec_data=(buffer){info['config']}"
-                       f" ! rtpmp4gpay name=pay1 pt=97")
+            launch += f" appsrc name=audio is-live=true format=time ! {SOUND_PAYLOADERS[info['sound']].format(**info)}"
         self.factory.set_launch(f"( {launch} )")
         self.factory.set_shared(True)
         self.factory.set_protocols(TRANSPORTS[options.get("transport", "any")])

@@ -1,7 +1,8 @@
 """Encodes real footage (a street camera, Debian's opencv-doc) into clips that the test camera sends, once per machine.
 
 A clip is a folder: `clip.json` (format, and per access unit: offset, size, pts, dts in ns, key) and `clip.bin`.
-Access units are Annex B without access unit delimiters, as cameras send them; AAC frames are raw (no ADTS).
+Access units are Annex B without access unit delimiters, as cameras send them; AAC frames are raw (no ADTS); G.711 comes in
+packets of 20 ms.
 The cache is $XDG_CACHE_HOME/porthole-tests/<hash of this file>.
 """
 
@@ -20,7 +21,7 @@ FPS = 25
 X264 = "-c:v libx264 -preset superfast -sc_threshold 0"
 X265 = "-c:v libx265 -preset ultrafast"
 
-# name: (codec, size, seconds, ffmpeg options[, with sound])
+# name: (codec, size, seconds, ffmpeg options[, sound: aac or pcma])
 CLIPS = {
     # The camera most people have: High profile, 1080p25, key frame every 2 s, 4 Mbit/s.
     "main": ("h264", "1920x1080", 10, f"{X264} -profile:v high -bf 0 -g 50 -b:v 4M -maxrate 4M -bufsize 2M"),
@@ -34,7 +35,8 @@ CLIPS = {
     "h265": ("h265", "640x360", 10, f"{X265} -b:v 600k -x265-params log-level=error:keyint=25:min-keyint=25:scenecut=0:bframes=0:open-gop=0"),
     # Open GOPs: key frames after the first are CRA pictures, followed by leading pictures.
     "h265cra": ("h265", "640x360", 10, f"{X265} -b:v 600k -x265-params log-level=error:keyint=25:min-keyint=25:scenecut=0:bframes=3:open-gop=1"),
-    "aac": ("h264", "640x360", 10, f"{X264} -profile:v main -bf 0 -g 25 -b:v 800k", True),
+    "aac": ("h264", "640x360", 10, f"{X264} -profile:v main -bf 0 -g 25 -b:v 800k", "aac"),
+    "pcma": ("h264", "640x360", 10, f"{X264} -profile:v baseline -bf 0 -g 25 -b:v 800k", "pcma"),
     "jpeg": ("jpeg", "640x360", 2, "-c:v mjpeg -q:v 8 -huffman default -pix_fmt yuvj420p"),
 }
 
@@ -62,14 +64,14 @@ def cache():
 
 
 def encode(name, folder):
-    codec, size, seconds, options, sound = (*CLIPS[name], False)[:5]
+    codec, size, seconds, options, sound = (*CLIPS[name], None)[:5]
     work = folder.with_name(f"{name}.part")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     mux = work / "clip.mkv" if codec == "jpeg" else work / "clip.mp4"
-    audio = "-c:a aac -b:a 64k -ac 1" if sound else "-an"
+    audio = "-c:a aac -b:a 64k -ac 1" if sound == "aac" else "-an"
     # The footage has 10 pictures a second; played at 25 it moves as fast as traffic does.
-    run("ffmpeg", "-v", "error", "-i", footage(), *(["-f", "lavfi", "-i", "sine=330:r=48000,tremolo=3"] if sound else []),
+    run("ffmpeg", "-v", "error", "-i", footage(), *(["-f", "lavfi", "-i", "sine=330:r=48000,tremolo=3"] if sound == "aac" else []),
         "-vf", f"settb=1/{FPS},setpts=N,scale={size.replace('x', ':')},format={'yuvj420p' if codec == 'jpeg' else 'yuv420p'}",
         "-r", FPS, "-t", seconds, *options.split(), *audio.split(), mux)
     packets = probe_packets(mux)
@@ -82,14 +84,24 @@ def encode(name, folder):
         video.append([len(blob), len(unit), packet["pts"] - base, packet["dts"] - base, packet["key"]])
         blob += unit
     about = {"name": name, "codec": codec, "fps": FPS, "size": size, "video_ns": seconds * 10**9, "video": video}
-    if sound:
+    if sound == "aac":
         adts = run("ffmpeg", "-v", "error", "-i", mux, "-map", "0:a", "-c", "copy", "-f", "adts", "-")
         rate, channels, config, raw = split_adts(adts)
         for index, frame in enumerate(raw):
             frames.append([len(blob), len(frame), index * 1024 * 10**9 // rate, index * 1024 * 10**9 // rate, True])
             blob += frame
-        about |= {"rate": rate, "channels": channels, "config": config,
+        about |= {"sound": "aac", "rate": rate, "channels": channels, "config": config,
                   "audio_ns": len(raw) * 1024 * 10**9 // rate, "audio": frames}
+    if sound == "pcma":
+        # A mp4 file holds no G.711. 440 Hz fit into each second, so the loop has no click.
+        samples = run("ffmpeg", "-v", "error", "-f", "lavfi", "-i", "sine=440:r=8000", "-t", seconds, "-c:a", "pcm_alaw",
+                      "-f", "alaw", "-")
+        if len(samples) != seconds * 8000:
+            raise RuntimeError(f"clip {name}: {len(samples)} samples of sound")
+        for at in range(0, len(samples), 160):
+            frames.append([len(blob), 160, at * 10**9 // 8000, at * 10**9 // 8000, True])
+            blob += samples[at:at + 160]
+        about |= {"sound": "pcma", "rate": 8000, "channels": 1, "audio_ns": seconds * 10**9, "audio": frames}
     (work / "clip.bin").write_bytes(blob)
     (work / "clip.json").write_text(json.dumps(about))
     for left in work.glob("clip.m*"):

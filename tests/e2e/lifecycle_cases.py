@@ -249,14 +249,16 @@ url = "rtsp://admin:hunter2@10.0.0.5/"
 
     def test_probe_says_what_the_camera_sends(self):
         place = harness.Place(self)
-        cameras = harness.Cameras(place, {"/main": {"clip": "main"}, "/b": {"clip": "bframes"}, "/aac": {"clip": "aac"}})
+        cameras = harness.Cameras(place, {"/main": {"clip": "main"}, "/b": {"clip": "bframes"}, "/aac": {"clip": "aac"},
+                                         "/pcma": {"clip": "pcma"}})
         main = harness.porthole("probe", cameras.url("/main"))
         self.assertEqual(main.returncode, 0, main.stderr)
         for word in ("H.264", "1920x1080", r"25(\.\d+)? ?(fps|pictures|frames)?", r"2(\.\d+)? s", "HLS", "WebRTC"):
             with self.subTest(word):
                 self.assertRegex(main.stdout, word)
         self.assertRegex(harness.porthole("probe", cameras.url("/b")).stdout, "(?i)b-frames")
-        self.assertIn("AAC", harness.porthole("probe", cameras.url("/aac")).stdout)
+        self.assertRegex(harness.porthole("probe", cameras.url("/aac")).stdout, "AAC .* plays as HLS only")
+        self.assertRegex(harness.porthole("probe", cameras.url("/pcma")).stdout, "PCMA .* plays as WebRTC only")
         self.assertEqual(cameras.counts("/main")["teardown"], 1)
         gone = harness.porthole("probe", cameras.url("/none"))
         self.assertEqual(gone.returncode, 1)

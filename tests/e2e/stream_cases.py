@@ -76,6 +76,15 @@ class Streams(unittest.TestCase):
         self.assertEqual(self.status["audio"]["sample_rate"], 48000)
         self.assertTrue(self.status["audio"]["carried"])
 
+    def test_g711_plays_without_sound_and_the_status_says_why(self):
+        self.stream("pcma", players=("hls.js",))
+        audio = self.status["audio"]
+        self.assertEqual((audio["codec"], audio["sample_rate"], audio["carried"]), ("PCMA", 8000, False))
+        self.assertIn("HLS carries AAC only", audio["reason"])
+        # It is received all the same: 50 packets a second beside 25 pictures.
+        handed = self.gateway.json("/api/v1/hls/streams/CCTV-TEST/stats")["packets_received"]
+        self.assertGreater(self.gateway.camera("CCTV-TEST")["access_units"], 2 * handed)
+
     def test_sound_is_left_out_when_not_wanted(self):
         self.stream("aac", camera={"audio": False}, segments=4)
 
