@@ -18,8 +18,9 @@ pub enum Command {
     Wake(StreamId, Sender<Wake>),
     /// A browser wants to watch by WebRTC.
     Watch(Offer, Reply<Result<Answer, WatchRefusal>>),
-    /// End this WebRTC session; the reply says whether there was one.
-    Hangup(SessionId, Reply<bool>),
+    /// End this WebRTC session, if it is one of this camera (`None`: whichever it watches); the reply says whether there
+    /// was one.
+    Hangup(Option<StreamId>, SessionId, Reply<bool>),
 }
 
 /// Where a reply to a worker goes: it holds one, so sending never waits.
@@ -84,12 +85,13 @@ impl Control {
         self.ask(|reply| Command::Watch(offer, reply))
     }
 
-    /// Ends a WebRTC session; `false` when there is none with this id. Blocks as [`Control::watch`] does.
+    /// Ends a WebRTC session; `false` when there is none with this id, or it watches another camera than `camera`. Blocks
+    /// as [`Control::watch`] does.
     ///
     /// # Errors
     /// As [`Control::watch`].
-    pub fn hang_up(&self, session: SessionId) -> Result<bool, Refused> {
-        self.ask(|reply| Command::Hangup(session, reply))
+    pub fn hang_up(&self, camera: Option<StreamId>, session: SessionId) -> Result<bool, Refused> {
+        self.ask(|reply| Command::Hangup(camera, session, reply))
     }
 
     fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, Refused> {

@@ -44,7 +44,7 @@ impl Serialize for SessionId {
 }
 
 /// A browser that wants to watch a camera.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
     /// The camera.
     pub camera: StreamId,

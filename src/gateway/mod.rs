@@ -383,7 +383,7 @@ async fn obey(commands: Commands, cameras: Cameras) {
                 let _ = reply.try_send(answer);
             }
             Command::Watch(_, reply) => drop(reply.try_send(Err(WatchRefusal::Off))),
-            Command::Hangup(_, reply) => drop(reply.try_send(false)),
+            Command::Hangup(_, _, reply) => drop(reply.try_send(false)),
         }
     }
 }
