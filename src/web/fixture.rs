@@ -121,6 +121,7 @@ pub(super) fn get(path: &str) -> Request {
         if_none_match: None,
         content_type: None,
         body: Vec::new(),
+        arrived_at: None,
         waited: false,
         id: 1,
     }

@@ -1,5 +1,7 @@
 //! A request and a response as the routes see them; neither knows tiny_http nor sockets.
 
+use std::net::IpAddr;
+
 use crate::media::StreamId;
 
 /// Request methods that the gate lets through.
@@ -21,6 +23,29 @@ pub enum Method {
     Options,
 }
 
+impl Method {
+    /// Every method there is.
+    pub const ALL: [Self; 7] = [Self::Get, Self::Head, Self::Post, Self::Put, Self::Patch, Self::Delete, Self::Options];
+
+    /// The method's name on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+            Self::Options => "OPTIONS",
+        }
+    }
+
+    /// The method with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|method| method.name() == name)
+    }
+}
+
 /// One parsed request.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -38,6 +63,9 @@ pub struct Request {
     pub content_type: Option<String>,
     /// The body, bounded by the gate.
     pub body: Vec<u8>,
+    /// The address of this machine on which the client's connection arrived; known for a POST under `/whep` only, which
+    /// names it to the browser.
+    pub arrived_at: Option<IpAddr>,
     /// True when the gate has waited for the camera already ([`Response::WaitFor`]): answer now, with the cause.
     pub waited: bool,
     /// Ordinal of the request in this run, for the log.
@@ -65,10 +93,21 @@ pub enum Response {
         /// Headers besides Content-Length, Content-Range and Accept-Ranges.
         headers: Vec<(&'static str, String)>,
     },
-    /// The gate wakes this camera, waits until its playlist exists or the deadline passes, and asks again once
+    /// The gate wakes this camera, waits until it has what is wanted or the deadline passes, and asks again once
     /// with [`Request::waited`].
     WaitFor {
         /// The stream.
         stream: StreamId,
+        /// What is wanted.
+        until: Until,
     },
+}
+
+/// What a request waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// A playlist worth serving.
+    Playlist,
+    /// Pictures arrive from the camera, whether or not HLS has made something of them.
+    Pictures,
 }

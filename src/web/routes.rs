@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::answer::{self, Coding, Headers};
-use super::http::{Method, Request, Response};
+use super::http::{Method, Request, Response, Until};
 use super::metrics::Sample;
 use super::{api, metrics, page};
 use crate::control::{CameraState, CameraStatus, Snapshot};
@@ -202,7 +202,7 @@ fn playlist(camera: &CameraStatus, request: &Request, coding: Coding) -> Respons
     }
     let failed = camera.state == CameraState::Waiting && !camera.on_demand;
     if !request.waited && !failed {
-        return Response::WaitFor { stream: camera.id };
+        return Response::WaitFor { stream: camera.id, until: Until::Playlist };
     }
     let (cause, code) = cause(camera);
     let mut headers = cors();

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use porthole::control::{self, CameraState, CameraStatus, Command as Order, HlsStatus, Snapshot, StatusBoard, Wake};
 use porthole::media::StreamId;
 use porthole::web::gate::{GateCounters, Seams, SegmentBytes, Settings};
-use porthole::web::http::{Request, Response};
+use porthole::web::http::{Request, Response, Until};
 use porthole::web::task;
 
 const OPTIONS: &str = "PORTHOLE_GATE_OPTIONS";
@@ -302,9 +302,9 @@ fn respond(request: &Request, counters: &GateCounters, wakes: &AtomicU64) -> Res
         "/counters" => text(200, printed(counters)),
         "/hls/sleepy/live" => text(200, "live"),
         "/hls/sleepy/index.m3u8" if request.waited => text(200, "#EXTM3U\n"),
-        "/hls/sleepy/index.m3u8" => Response::WaitFor { stream: stream("sleepy") },
+        "/hls/sleepy/index.m3u8" => Response::WaitFor { stream: stream("sleepy"), until: Until::Playlist },
         "/hls/dead/index.m3u8" if request.waited => text(503, "camera dead: connection refused"),
-        "/hls/dead/index.m3u8" => Response::WaitFor { stream: stream("dead") },
+        "/hls/dead/index.m3u8" => Response::WaitFor { stream: stream("dead"), until: Until::Playlist },
         path => match path.strip_prefix("/hls/cam/") {
             Some(name) => Response::Segment {
                 stream: stream("cam"),

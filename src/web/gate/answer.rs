@@ -4,7 +4,7 @@
 use httparse::{EMPTY_HEADER, Status};
 
 use crate::media::StreamId;
-use crate::web::http::Response;
+use crate::web::http::{Response, Until};
 
 /// Longest head of an answer, bytes.
 pub(super) const ANSWER_HEAD_LIMIT: usize = 16 * 1024;
@@ -19,8 +19,8 @@ pub(super) enum Decision {
     Body,
     /// This segment's bytes.
     Segment(StreamId, String),
-    /// Wake this camera, wait for it, ask again.
-    WaitFor(StreamId),
+    /// Wake this camera, wait until it has this, ask again.
+    WaitFor(StreamId, Until),
 }
 
 /// The head of a worker's answer.
@@ -43,7 +43,9 @@ pub(in crate::web) fn encode(response: Response, body_follows: bool) -> (Vec<u8>
         Response::Segment { stream, file_name, headers } => {
             (200, headers, Vec::new(), Some((SEGMENT, format!("{stream} {file_name}"))))
         }
-        Response::WaitFor { stream } => (200, Vec::new(), Vec::new(), Some((WAIT, stream.to_string()))),
+        Response::WaitFor { stream, until } => {
+            (200, Vec::new(), Vec::new(), Some((WAIT, format!("{stream} {}", word(until)))))
+        }
     };
     let mut lines = Vec::new();
     for (name, value) in headers.iter().chain(&internal) {
@@ -84,11 +86,23 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Option<Answer>, Unreadable> {
                 let stream = StreamId::parse(stream).map_err(|_| Unreadable)?;
                 answer.decision = Decision::Segment(stream, file_name.to_owned());
             }
-            WAIT => answer.decision = Decision::WaitFor(StreamId::parse(value).map_err(|_| Unreadable)?),
+            WAIT => {
+                let (stream, until) = value.split_once(' ').ok_or(Unreadable)?;
+                let stream = StreamId::parse(stream).map_err(|_| Unreadable)?;
+                let until = [Until::Playlist, Until::Pictures].into_iter().find(|known| word(*known) == until);
+                answer.decision = Decision::WaitFor(stream, until.ok_or(Unreadable)?);
+            }
             name => line(&mut answer.headers, name, value),
         }
     }
     Ok(Some(answer))
+}
+
+const fn word(until: Until) -> &'static str {
+    match until {
+        Until::Playlist => "playlist",
+        Until::Pictures => "pictures",
+    }
 }
 
 /// The workers sent something that is not an answer.
@@ -196,8 +210,10 @@ mod tests {
         assert_eq!(answer.decision, Decision::Segment(stream, "k_main_seg8.ts".into()));
         assert_eq!(answer.headers, b"A: b\r\n");
 
-        let answer = decode(&encode(Response::WaitFor { stream }, true).0).unwrap().unwrap();
-        assert_eq!(answer.decision, Decision::WaitFor(stream));
+        for until in [Until::Playlist, Until::Pictures] {
+            let answer = decode(&encode(Response::WaitFor { stream, until }, true).0).unwrap().unwrap();
+            assert_eq!(answer.decision, Decision::WaitFor(stream, until));
+        }
     }
 
     #[test]
@@ -206,7 +222,9 @@ mod tests {
         for bad in [
             "nonsense\r\n\r\n",
             "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nX-Porthole-Wait: a\r\n\r\n",
             "HTTP/1.1 200 OK\r\nX-Porthole-Wait: a b\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nX-Porthole-Wait: a! pictures\r\n\r\n",
         ] {
             assert_eq!(decode(bad.as_bytes()), Err(Unreadable), "{bad}");
         }

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::SegmentBytes;
 use super::admit::Seat;
 use super::answer::{Decision, client_head, has_body, line};
-use super::canonical;
+use super::canonical::{self, Known};
 use super::head::{self, HEAD_LIMIT, Head};
 use super::io::{CutOff, linger, read_some, write_all};
 use super::percent;
@@ -20,8 +20,14 @@ use super::task::Gate;
 use super::upstream::Reply;
 use crate::web::http::Method;
 
+/// A client's connection.
+pub(super) trait Connection: AsyncRead + AsyncWrite + Unpin {
+    /// The address of this machine on which it arrived, IPv4 as such; the system is asked each time.
+    fn arrived_at(&self) -> Option<IpAddr>;
+}
+
 /// Serves one client until it leaves, breaks a rule, or is too slow.
-pub(super) async fn converse<S: AsyncRead + AsyncWrite + Unpin>(gate: Rc<Gate>, stream: S, peer: IpAddr, seat: Seat) {
+pub(super) async fn converse<S: Connection>(gate: Rc<Gate>, stream: S, peer: IpAddr, seat: Seat) {
     let mut client = Client { occupied: Occupied { gate, seat }, stream, peer, received: Vec::new(), served: false };
     let end = loop {
         if let Err(end) = client.request().await {
@@ -81,7 +87,7 @@ struct Sent {
     bytes: usize,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+impl<S: Connection> Client<S> {
     /// Reads one request and answers it.
     async fn request(&mut self) -> Result<(), End> {
         let head = self.read_head().await?;
@@ -93,7 +99,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         if log::log_enabled!(log::Level::Debug) {
             log::debug!(
                 "request {id} {} {} -> {} {} bytes {:.1} ms from {}",
-                canonical::method_name(head.method),
+                head.method.name(),
                 percent::encode(&head.path),
                 sent.status,
                 sent.bytes,
@@ -174,7 +180,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     async fn answer(&mut self, head: &Head, body: &[u8], id: u64) -> Result<Sent, End> {
         let gate = Rc::clone(&self.occupied.gate);
         let body_follows = head.method != Method::Head;
-        match decide(&gate, head, body, id).await {
+        let arrived_at = if names_address(head) { self.stream.arrived_at() } else { None };
+        match decide(&gate, head, body, Known { id, waited: false, arrived_at }).await {
             Ok(Found::Reply(reply)) => self.send_reply(head, &reply).await,
             Ok(Found::Segment(reply, segment)) => self.send_segment(head, &reply, &*segment).await,
             Err(refusal) if refusal.keeps_connection() => {
@@ -265,6 +272,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 }
 
+/// True for an offer to `/whep`: only its answer names this machine's address.
+fn names_address(head: &Head) -> bool {
+    head.method == Method::Post && head.path.starts_with("/whep/")
+}
+
 /// What answers a request.
 enum Found {
     Reply(Reply),
@@ -272,12 +284,13 @@ enum Found {
 }
 
 /// Asks the workers; waits for the camera once if they say so. A waiting client holds no worker and no place in their queue.
-async fn decide(gate: &Gate, head: &Head, body: &[u8], id: u64) -> Result<Found, Refusal> {
+async fn decide(gate: &Gate, head: &Head, body: &[u8], known: Known) -> Result<Found, Refusal> {
     let body_follows = head.method != Method::Head;
-    let mut reply = gate.ask(&canonical::encode(head, body, id, false), body_follows).await?;
-    if let Decision::WaitFor(camera) = reply.answer.decision {
-        gate.wait_for(camera).await;
-        reply = gate.ask(&canonical::encode(head, body, id, true), body_follows).await?;
+    let mut reply = gate.ask(&canonical::encode(head, body, known), body_follows).await?;
+    if let Decision::WaitFor(camera, until) = reply.answer.decision {
+        gate.wait_for(camera, until).await;
+        let known = Known { waited: true, ..known };
+        reply = gate.ask(&canonical::encode(head, body, known), body_follows).await?;
     }
     if reply.answer.status < 400 {
         gate.on_watched(&head.path).await;
@@ -288,8 +301,8 @@ async fn decide(gate: &Gate, head: &Head, body: &[u8], id: u64) -> Result<Found,
             let segment = gate.segment(stream, file_name).ok_or(Refusal::SegmentGone)?;
             Ok(Found::Segment(reply, segment))
         }
-        Decision::WaitFor(camera) => {
-            log::error!("request {id}: the route wants to wait for camera {camera} twice");
+        Decision::WaitFor(camera, _) => {
+            log::error!("request {}: the route wants to wait for camera {camera} twice", known.id);
             Err(Refusal::BadAnswer)
         }
     }

@@ -2,8 +2,8 @@
 
 use httparse::{EMPTY_HEADER, Header, Status};
 
+use super::percent;
 use super::refusal::Refusal;
-use super::{canonical, percent};
 use crate::web::http::Method;
 
 /// Longest request head, bytes, blank line included.
@@ -60,7 +60,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Option<Head>, Refusal> {
     let (Some(method), Some(target), Some(version)) = (parsed.method, parsed.path, parsed.version) else {
         return Err(Refusal::Malformed);
     };
-    let method = canonical::method_named(method).ok_or(Refusal::UnknownMethod)?;
+    let method = Method::named(method).ok_or(Refusal::UnknownMethod)?;
     let (path, query) = split_target(target)?;
     let mut head = Head {
         method,

@@ -85,9 +85,11 @@ impl Refusal {
 
     /// The headers and the JSON body of the answer.
     pub(super) fn answer(self) -> (Vec<u8>, Vec<u8>) {
-        // Pages from elsewhere that play /hls may read why they cannot.
+        // Pages from elsewhere that play /hls or /whep may read why they cannot, and when to ask again.
         let mut headers =
-            b"Content-Type: application/json\r\nCache-Control: no-store\r\nAccess-Control-Allow-Origin: *\r\n".to_vec();
+            b"Content-Type: application/json\r\nCache-Control: no-store\r\nAccess-Control-Allow-Origin: *\r\n\
+            Access-Control-Expose-Headers: Location, ETag, Link, Retry-After\r\n"
+                .to_vec();
         if self.status() == 503 {
             headers.extend_from_slice(b"Retry-After: 1\r\n");
         }

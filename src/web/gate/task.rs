@@ -20,14 +20,15 @@ use tokio::time::{sleep, timeout};
 
 use super::admit::{Admission, Seat};
 use super::answer::{client_head, line};
-use super::client::converse;
+use super::client::{Connection, converse};
 use super::counters::GateCounters;
 use super::io::{SCRATCH, Scratch, linger, write_all};
 use super::refusal::Refusal;
 use super::upstream::{Reply, exchange};
 use super::{Respond, Seams, SegmentBytes, Segments, Settings};
-use crate::control::{Control, StatusBoard};
+use crate::control::{CameraState, Control, StatusBoard};
 use crate::media::StreamId;
+use crate::web::http::Until;
 use crate::web::worker::Workers;
 
 /// Descriptors at the top of the process's limit that clients never get: cameras, segments and the workers' sockets need
@@ -287,15 +288,15 @@ impl Gate {
         }
     }
 
-    /// Wakes `camera` and returns when its playlist exists or the deadline has passed.
-    pub(super) async fn wait_for(&self, camera: StreamId) {
+    /// Wakes `camera` and returns when it has what is wanted or the deadline has passed.
+    pub(super) async fn wait_for(&self, camera: StreamId, until: Until) {
         self.counters.waited.add_one();
         let waiting = async {
             let mut seen = None;
             loop {
                 self.touch(camera).await;
                 let version = self.board.version();
-                if seen.replace(version) != Some(version) && self.delivers(&camera) {
+                if seen.replace(version) != Some(version) && self.delivers(&camera, until) {
                     return;
                 }
                 sleep(CAMERA_POLL).await;
@@ -305,8 +306,11 @@ impl Gate {
         let _ = timeout(self.settings.camera_deadline, waiting).await;
     }
 
-    fn delivers(&self, camera: &StreamId) -> bool {
-        self.board.read().camera(camera.as_str()).is_some_and(|camera| camera.live_playlist().is_some())
+    fn delivers(&self, camera: &StreamId, until: Until) -> bool {
+        self.board.read().camera(camera.as_str()).is_some_and(|camera| match until {
+            Until::Playlist => camera.live_playlist().is_some(),
+            Until::Pictures => camera.state == CameraState::Streaming,
+        })
     }
 
     /// Somebody was given something of a camera: its idle time starts anew.
@@ -330,6 +334,12 @@ impl Gate {
             watched.retain(|_, last| recent(last));
             watched.insert(camera, now);
         }
+    }
+}
+
+impl Connection for TcpStream {
+    fn arrived_at(&self) -> Option<IpAddr> {
+        self.local_addr().ok().map(|address| address.ip().to_canonical())
     }
 }
 

@@ -269,7 +269,7 @@ fn a_camera_that_may_deliver_soon_is_waited_for_once() {
     ] {
         let (stream, snapshot) = (camera.id, only(camera));
         let request = get(&format!("/hls/{stream}/index.m3u8"));
-        assert_eq!(respond(&request, &snapshot, &[], &PLAIN), Response::WaitFor { stream });
+        assert_eq!(respond(&request, &snapshot, &[], &PLAIN), Response::WaitFor { stream, until: Until::Playlist });
         let waited = Request { waited: true, ..request };
         assert_eq!(document(respond(&waited, &snapshot, &[], &PLAIN)), error(503, sentence));
     }
