@@ -197,9 +197,9 @@ impl Gateway {
         let address = self.plan.web.listen;
         let settings = self.web_settings();
         let routes = web::routes::RouteSettings { compression: self.plan.web.compression };
-        let (board, counters) = (Arc::clone(&self.board), Arc::clone(&self.counters));
+        let (board, control, counters) = (Arc::clone(&self.board), self.control.clone(), Arc::clone(&self.counters));
         let respond = move |request: &web::http::Request| {
-            web::routes::respond(request, &board.read(), &gate_samples(&counters), &routes)
+            web::ask::answer(request, &board, &control, &gate_samples(&counters), &routes)
         };
         let store = self.shared.store.clone();
         let seams = gate::Seams {

@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use super::answer::{self, Coding};
 use super::http::Response;
-use crate::control::{AudioStatus, CameraState, CameraStatus, Fault, HlsStatus, Snapshot, VideoStatus};
+use super::whep;
+use crate::control::{AudioStatus, CameraState, CameraStatus, Fault, HlsStatus, SessionStatus, Snapshot, VideoStatus};
 use crate::media::StreamId;
 
 /// `GET /api/v1/status`: everything that is known.
@@ -74,6 +75,18 @@ pub(super) fn stats(camera: &CameraStatus, coding: Coding) -> Response {
         errors: hls.errors,
     };
     answer::json(&stats, coding)
+}
+
+/// `GET /api/v1/webrtc/sessions`: who watches by WebRTC.
+pub(super) fn sessions(snapshot: &Snapshot, coding: Coding) -> Response {
+    #[derive(Serialize)]
+    struct Sessions<'a> {
+        sessions: &'a [SessionStatus],
+    }
+    match &snapshot.webrtc {
+        Some(webrtc) => answer::json(&Sessions { sessions: &webrtc.sessions }, coding),
+        None => whep::off(Vec::new()),
+    }
 }
 
 /// A stream in a list.

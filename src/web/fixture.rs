@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::http::{Method, Request, Response};
 use crate::control::{
-    AudioStatus, CameraState, CameraStatus, Fault, HlsStatus, ItemStatus, MemoryStatus, Snapshot, VideoStatus,
+    AudioStatus, CameraState, CameraStatus, CameraWebRtcStatus, Fault, HlsStatus, ItemStatus, MemoryStatus, SessionId,
+    SessionStatus, Snapshot, VideoStatus, WebRtcCounters, WebRtcStatus,
 };
 use crate::media::StreamId;
 
@@ -13,7 +14,7 @@ pub(super) const PLAYLIST: &str = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURAT
                                    #EXTINF:2.000,\nk3x9_main_seg7.ts\n#EXTINF:2.000,\nk3x9_main_seg8.ts\n\
                                    #EXTINF:2.000,\nk3x9_main_seg9.ts\n";
 
-/// Four cameras: `yard` streams, `gate` is refused, `roof` sleeps, `dock` starts.
+/// Four cameras: `yard` streams to two browsers, `gate` is refused, `roof` sleeps, `dock` starts.
 pub(super) fn snapshot() -> Snapshot {
     let (mut gate, mut roof) = (camera("gate", CameraState::Waiting), camera("roof", CameraState::Sleeping));
     gate.name = "Gate \"A\"\\north".to_owned();
@@ -39,8 +40,73 @@ pub(super) fn snapshot() -> Snapshot {
             tmpfs: ItemStatus { used: 5_000_000, limit: 40_000_000 },
         },
         hls_enabled: true,
-        webrtc: None,
+        webrtc: Some(Arc::new(webrtc())),
         cameras: cameras.into_iter().map(Arc::new).collect(),
+    }
+}
+
+/// The snapshot of a gateway with `[webrtc] enabled = false`.
+pub(super) fn webrtc_off() -> Snapshot {
+    let mut off = snapshot();
+    off.webrtc = None;
+    off.cameras.iter_mut().for_each(|camera| Arc::make_mut(camera).webrtc = None);
+    off
+}
+
+/// The session of `yard` that plays; the other one has no path yet.
+pub(super) const SESSION: &str = "0123456789abcdef0123456789abcdef";
+
+fn webrtc() -> WebRtcStatus {
+    let playing = SessionStatus {
+        session: SessionId::parse(SESSION).unwrap(),
+        camera: StreamId::parse("yard").unwrap(),
+        since_seconds: 61,
+        remote: Some("10.0.0.7:50312".to_owned()),
+        transport: Some("udp"),
+        ice_state: "completed",
+        rtt_ms: Some(1.5),
+        loss: Some(0.25),
+        packets: 3000,
+        bytes: 3_000_000,
+        nacks: 4,
+        plis: 3,
+        skips: 2,
+        codec: "H.264",
+        sound: Some("PCMA"),
+    };
+    let new = SessionStatus {
+        session: SessionId::new(42),
+        since_seconds: 0,
+        remote: None,
+        transport: None,
+        ice_state: "new",
+        rtt_ms: None,
+        loss: None,
+        packets: 0,
+        bytes: 0,
+        nacks: 0,
+        plis: 0,
+        skips: 0,
+        sound: None,
+        ..playing.clone()
+    };
+    WebRtcStatus {
+        udp_port: 8189,
+        tcp_port: Some(8189),
+        max_viewers: 16,
+        sessions: vec![playing, new],
+        counters: WebRtcCounters {
+            sessions: 41,
+            refused: 42,
+            vanished: 43,
+            packets: 44,
+            bytes: 45,
+            nacks: 46,
+            plis: 47,
+            skips: 48,
+            stray: 49,
+            unsent: 50,
+        },
     }
 }
 
@@ -76,6 +142,14 @@ pub(super) fn yard() -> CameraStatus {
         tmpfs_bytes: 5_000_000,
         ..hls("yard")
     });
+    let sentence = "the camera sends AAC: set it to G.711 to hear it by WebRTC".to_owned();
+    yard.webrtc = Some(CameraWebRtcStatus {
+        viewers: 2,
+        sound_problem: Some(Fault { code: "sound_not_carried", sentence, args: BTreeMap::new() }),
+        gop_bytes: 1_000_000,
+        gop_overflows: 1,
+        ..webrtc_of("yard")
+    });
     yard
 }
 
@@ -99,7 +173,7 @@ pub(super) fn camera(id: &str, state: CameraState) -> CameraStatus {
         last_error_age: None,
         warnings: Vec::new(),
         hls: Some(hls(id)),
-        webrtc: None,
+        webrtc: Some(webrtc_of(id)),
     }
 }
 
@@ -110,6 +184,18 @@ pub(super) fn only(camera: CameraStatus) -> Snapshot {
 
 fn hls(id: &str) -> HlsStatus {
     HlsStatus { url: format!("/hls/{id}/index.m3u8"), window_seconds: 8, ..HlsStatus::default() }
+}
+
+fn webrtc_of(id: &str) -> CameraWebRtcStatus {
+    CameraWebRtcStatus {
+        url: format!("/whep/{id}"),
+        viewers: 0,
+        max_viewers: 8,
+        problem: None,
+        sound_problem: None,
+        gop_bytes: 0,
+        gop_overflows: 0,
+    }
 }
 
 pub(super) fn get(path: &str) -> Request {

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::control::{Offer, SessionId};
 use crate::media::StreamId;
 
 /// Request methods that the gate lets through.
@@ -101,6 +102,8 @@ pub enum Response {
         /// What is wanted.
         until: Until,
     },
+    /// The worker asks the media thread, and its reply makes the answer; never crosses to the gate.
+    Ask(Ask),
 }
 
 /// What a request waits for.
@@ -110,4 +113,18 @@ pub enum Until {
     Playlist,
     /// Pictures arrive from the camera, whether or not HLS has made something of them.
     Pictures,
+}
+
+/// What a route asks of the media thread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// Open a WebRTC session.
+    Watch(Offer),
+    /// End one.
+    HangUp {
+        /// The camera that it must watch; `None`: any.
+        camera: Option<StreamId>,
+        /// The session.
+        session: SessionId,
+    },
 }

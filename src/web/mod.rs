@@ -2,6 +2,8 @@
 
 mod answer;
 mod api;
+pub mod ask;
+mod delivery;
 #[cfg(test)]
 mod fixture;
 pub mod gate;
@@ -10,4 +12,5 @@ pub mod metrics;
 mod page;
 pub mod routes;
 pub mod task;
+mod whep;
 mod worker;

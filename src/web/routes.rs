@@ -1,12 +1,10 @@
 //! A request and a snapshot in, a response out: the route table, who may, and what each route answers. Pure.
 
-use std::borrow::Cow;
-
 use super::answer::{self, Coding, Headers};
 use super::http::{Method, Request, Response, Until};
 use super::metrics::Sample;
-use super::{api, metrics, page};
-use crate::control::{CameraState, CameraStatus, Snapshot};
+use super::{api, delivery, metrics, page, whep};
+use crate::control::{CameraStatus, Snapshot};
 use crate::media::StreamId;
 
 /// What the routes need to know besides the snapshot.
@@ -16,41 +14,37 @@ pub struct RouteSettings {
     pub compression: bool,
 }
 
-/// Seconds after which a client may ask again for a camera that does not deliver.
-const RETRY_AFTER: u64 = 2;
-/// A key frame interval from which it is named as the cause of a missing playlist, seconds.
-const LONG_GOP: f64 = 4.0;
-
 /// Answers `request` from `snapshot`; `gate` is what `/metrics` shows besides it.
 ///
 /// The rules, in this order:
 /// 1. The path names a route, or 404. Every method of a route that is not listed is 405 with `Allow`.
-///    All routes take GET and HEAD (a HEAD gets GET's answer; the server drops the body); those under `/hls` also
-///    OPTIONS: 204, the preflight of a page from elsewhere.
+///    A HEAD gets GET's answer; the server drops the body. OPTIONS under `/hls` and `/whep` is 204, the preflight of a
+///    page from elsewhere.
 /// 2. `authorise` says whether this client may.
 /// 3. With HLS off, everything under `/hls` and `/api/v1/hls` is 503 "HLS is not enabled".
 /// 4. A stream that is not configured is 404.
 /// 5. A playlist is 200 while it is live ([`CameraStatus::live_playlist`]): the camera streams, or only just failed.
-/// 6. Else, the first time, the gate shall wait ([`Response::WaitFor`]) if that can help: the camera sleeps, starts,
-///    streams without a complete segment, or is on demand (so that asking counts as demand). After the wait, or when
-///    an always-on camera has failed, it is 503 with `Retry-After` and the cause.
+/// 6. Else, the first time, the gate shall wait ([`Response::WaitFor`]) if that can help; after the wait, or when an
+///    always-on camera has failed, it is 503 with `Retry-After` and the cause.
 /// 7. A segment is named to the gate, which has its bytes or answers 404.
+/// 8. `/whep` has rules of its own: [`whep::endpoint`], [`whep::session`].
 ///
 /// Errors are `{"error": sentence}`, with `code` when the cause has one, and are never cached. Playlists are
 /// `no-cache`, segments immutable for the length of the window, so that a cache may stand in front. Everything under
-/// `/hls` may be read from other sites (CORS `*`).
+/// `/hls` and `/whep` may be used by other sites (CORS `*`), and nothing else: `/api` tells who watches, and how to end it.
 pub fn respond(request: &Request, snapshot: &Snapshot, gate: &[Sample], settings: &RouteSettings) -> Response {
     let Some(route) = Route::of(&request.path) else {
-        return answer::fault(404, "there is nothing at this path", None, Vec::new());
+        let headers = if request.path.starts_with("/whep/") { whep::headers() } else { Vec::new() };
+        return answer::fault(404, "there is nothing at this path", None, headers);
     };
-    match request.method {
-        Method::Get | Method::Head => {}
-        Method::Options if route.is_hls() => return preflight(),
-        _ => {
-            let mut headers = route.headers();
-            headers.push(("Allow", route.allow().to_owned()));
-            return answer::fault(405, &format!("only {} can be used here", route.allow()), None, headers);
-        }
+    if !route.methods().contains(&request.method) {
+        let (mut headers, allow) = (route.headers(), route.allow());
+        let sentence = format!("only {allow} can be used here");
+        headers.push(("Allow", allow));
+        return answer::fault(405, &sentence, None, headers);
+    }
+    if request.method == Method::Options {
+        return if route.is_whep() { whep::preflight(route.allow()) } else { preflight() };
     }
     match authorise(&route, request) {
         Ok(()) => route.answer(request, snapshot, gate, settings),
@@ -80,6 +74,14 @@ enum Route<'a> {
     Stream(&'a str),
     /// `/api/v1/hls/streams/:id/stats`
     Stats(&'a str),
+    /// `/whep/:id`
+    Whep(&'a str),
+    /// `/whep/:id/:session`
+    WhepSession(&'a str, &'a str),
+    /// `/api/v1/webrtc/sessions`
+    Sessions,
+    /// `/api/v1/webrtc/sessions/:session`
+    Session(&'a str),
     /// `/api/v1/status`
     Status,
     /// `/metrics`
@@ -110,6 +112,10 @@ impl<'a> Route<'a> {
             ["api", "v1", "hls", "streams"] => Some(Self::Streams),
             ["api", "v1", "hls", "streams", id] => Some(Self::Stream(id)),
             ["api", "v1", "hls", "streams", id, "stats"] => Some(Self::Stats(id)),
+            ["whep", id] => Some(Self::Whep(id)),
+            ["whep", id, session] => Some(Self::WhepSession(id, session)),
+            ["api", "v1", "webrtc", "sessions"] => Some(Self::Sessions),
+            ["api", "v1", "webrtc", "sessions", session] => Some(Self::Session(session)),
             ["api", "v1", "status"] => Some(Self::Status),
             ["metrics"] => Some(Self::Metrics),
             ["healthz"] => Some(Self::Health),
@@ -123,13 +129,32 @@ impl<'a> Route<'a> {
         matches!(self, Self::Playlist(_) | Self::Segment(..))
     }
 
-    const fn allow(&self) -> &'static str {
-        if self.is_hls() { "GET, HEAD, OPTIONS" } else { "GET, HEAD" }
+    const fn is_whep(&self) -> bool {
+        matches!(self, Self::Whep(_) | Self::WhepSession(..))
+    }
+
+    const fn methods(&self) -> &'static [Method] {
+        match self {
+            Self::Playlist(_) | Self::Segment(..) => &[Method::Get, Method::Head, Method::Options],
+            Self::Whep(_) => &[Method::Get, Method::Head, Method::Post, Method::Options],
+            Self::WhepSession(..) => &[Method::Get, Method::Head, Method::Delete, Method::Options],
+            Self::Session(_) => &[Method::Delete],
+            _ => &[Method::Get, Method::Head],
+        }
+    }
+
+    fn allow(&self) -> String {
+        let names: Vec<_> = self.methods().iter().map(|method| method.name()).collect();
+        names.join(", ")
     }
 
     /// Headers that every answer of this route carries, also an error.
     fn headers(&self) -> Headers {
-        if self.is_hls() { cors() } else { Vec::new() }
+        match self {
+            _ if self.is_hls() => cors(),
+            _ if self.is_whep() => whep::headers(),
+            _ => Vec::new(),
+        }
     }
 
     fn answer(&self, request: &Request, snapshot: &Snapshot, gate: &[Sample], settings: &RouteSettings) -> Response {
@@ -145,6 +170,10 @@ impl<'a> Route<'a> {
             Self::Streams => answer::fault(Refusal::Off.status(), Refusal::Off.sentence(), None, Vec::new()),
             Self::Stream(id) => stream(id, &|camera| api::stream(camera, coding)),
             Self::Stats(id) => stream(id, &|camera| api::stats(camera, coding)),
+            Self::Whep(id) => whep::endpoint(id, request, snapshot),
+            Self::WhepSession(id, session) => whep::session(id, session, request, snapshot),
+            Self::Sessions => api::sessions(snapshot, coding),
+            Self::Session(session) => whep::end_session(session, snapshot),
             Self::Status => api::status(snapshot, coding),
             Self::Metrics => metrics::document(snapshot, gate, coding),
             Self::Health => answer::json(&serde_json::json!({ "status": "ok" }), coding),
@@ -200,35 +229,7 @@ fn playlist(camera: &CameraStatus, request: &Request, coding: Coding) -> Respons
         headers.push(("Cache-Control", "no-cache".to_owned()));
         return answer::text(200, "application/vnd.apple.mpegurl", playlist.as_bytes().to_vec(), headers, coding);
     }
-    let failed = camera.state == CameraState::Waiting && !camera.on_demand;
-    if !request.waited && !failed {
-        return Response::WaitFor { stream: camera.id, until: Until::Playlist };
-    }
-    let (cause, code) = cause(camera);
-    let mut headers = cors();
-    headers.push(("Retry-After", RETRY_AFTER.to_string()));
-    answer::fault(503, &format!("camera {}: {cause}", camera.id), code, headers)
-}
-
-/// Why a camera has no playlist, and the fault's code.
-fn cause(camera: &CameraStatus) -> (Cow<'_, str>, Option<&'static str>) {
-    let hls_error = camera.hls.as_ref().and_then(|hls| hls.last_error.as_ref());
-    let far_apart = camera.warnings.iter().find(|warning| matches!(warning.code, "long_gop" | "no_key_frame"));
-    if let Some(fault) = camera.cause().or(far_apart).or(hls_error) {
-        return (Cow::Borrowed(&fault.sentence), Some(fault.code));
-    }
-    let interval = camera.video.as_ref().and_then(|video| video.gop_seconds);
-    if let Some(seconds) = interval.or(camera.last_key_frame_age).filter(|seconds| *seconds >= LONG_GOP) {
-        let only = if interval.is_some() { "key frame only every" } else { "no key frame for" };
-        return (format!("{only} {seconds:.0} s: set it to 1 or 2 s in the camera").into(), Some("long_gop"));
-    }
-    let sentence = match camera.state {
-        CameraState::Sleeping => "it sleeps and has not been woken yet",
-        CameraState::Starting => "it is still starting",
-        CameraState::Streaming => "its first segment is not complete yet",
-        CameraState::Waiting => "it does not deliver; the next attempt follows",
-    };
-    (sentence.into(), None)
+    delivery::wait_or_refuse(camera, request, Until::Playlist, cors())
 }
 
 fn segment(camera: &CameraStatus, file: &str) -> Response {

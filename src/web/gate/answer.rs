@@ -46,6 +46,11 @@ pub(in crate::web) fn encode(response: Response, body_follows: bool) -> (Vec<u8>
         Response::WaitFor { stream, until } => {
             (200, Vec::new(), Vec::new(), Some((WAIT, format!("{stream} {}", word(until)))))
         }
+        // The worker asks; by now nobody can.
+        Response::Ask(_) => {
+            log::error!("a route's question to the media thread was not asked");
+            (500, Vec::new(), Vec::new(), None)
+        }
     };
     let mut lines = Vec::new();
     for (name, value) in headers.iter().chain(&internal) {
@@ -168,6 +173,8 @@ fn reason(status: u16) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::SessionId;
+    use crate::web::http::Ask;
 
     fn full(status: u16, body: &[u8]) -> Response {
         Response::Full { status, headers: vec![("Content-Type", "text/plain".into())], body: body.to_vec() }
@@ -209,6 +216,10 @@ mod tests {
         let answer = decode(&encode(segment, true).0).unwrap().unwrap();
         assert_eq!(answer.decision, Decision::Segment(stream, "k_main_seg8.ts".into()));
         assert_eq!(answer.headers, b"A: b\r\n");
+
+        let ask = Ask::HangUp { camera: Some(stream), session: SessionId::new(1) };
+        let answer = decode(&encode(Response::Ask(ask), true).0).unwrap().unwrap();
+        assert_eq!((answer.decision, answer.status), (Decision::Body, 500));
 
         for until in [Until::Playlist, Until::Pictures] {
             let answer = decode(&encode(Response::WaitFor { stream, until }, true).0).unwrap().unwrap();

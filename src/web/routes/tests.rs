@@ -2,9 +2,9 @@ use std::io::Read as _;
 
 use serde_json::{Value, json};
 
-use super::super::fixture::{PLAYLIST, camera, get, header, only, parts, snapshot, yard};
+use super::super::fixture::{PLAYLIST, SESSION, camera, get, header, only, parts, snapshot, yard};
 use super::*;
-use crate::control::{Fault, HlsStatus};
+use crate::control::{CameraState, Fault, HlsStatus};
 
 const PLAIN: RouteSettings = RouteSettings { compression: false };
 
@@ -60,12 +60,15 @@ fn stats_have_exactly_the_fixed_fields() {
 }
 
 #[test]
-fn the_status_is_the_whole_snapshot_without_playlists() {
+fn the_status_is_the_whole_snapshot_without_playlists_and_sessions() {
     let expected = json!({
         "version": "0.1.0", "board": "generic", "uptime_seconds": 3600, "threads": 11,
         "memory": { "resident": { "used": 12_000_000, "limit": 16_000_000 },
                     "tmpfs": { "used": 5_000_000, "limit": 40_000_000 } },
         "hls_enabled": true,
+        "webrtc": { "udp_port": 8189, "tcp_port": 8189, "max_viewers": 16,
+                    "counters": { "sessions": 41, "refused": 42, "vanished": 43, "packets": 44, "bytes": 45,
+                                  "nacks": 46, "plis": 47, "skips": 48, "stray": 49, "unsent": 50 } },
         "cameras": [{
             "id": "yard", "name": "The yard", "state": "streaming", "since_seconds": 5, "on_demand": false,
             "transport": "tcp", "url": "rtsp://10.0.0.5/live",
@@ -77,6 +80,10 @@ fn the_status_is_the_whole_snapshot_without_playlists() {
             "hls": { "url": "/hls/yard/index.m3u8", "segments": 3, "target_duration": 2, "window_seconds": 8,
                      "packets_received": 700, "bytes_written": 1_500_000, "segments_created": 5,
                      "current_bitrate": 4_100_000, "errors": 2, "last_error": null, "tmpfs_bytes": 5_000_000 },
+            "webrtc": { "url": "/whep/yard", "viewers": 2, "max_viewers": 8, "problem": null,
+                        "sound_problem": { "code": "sound_not_carried", "args": {},
+                                           "sentence": "the camera sends AAC: set it to G.711 to hear it by WebRTC" },
+                        "gop_bytes": 1_000_000, "gop_overflows": 1 },
         }],
     });
     assert_eq!(document(respond(&get("/api/v1/status"), &only(yard()), &[], &PLAIN)), (200, expected));
@@ -109,6 +116,7 @@ fn a_segment_is_named_to_the_gate_and_immutable_for_the_window() {
 #[test]
 fn every_route_answers_every_method_by_its_rule() {
     let asset = format!("/assets/{}/style.css", page::revision());
+    let session = format!("/whep/yard/{SESSION}");
     let cases = [
         ("/hls/yard/index.m3u8", "GET, HEAD, OPTIONS"),
         ("/hls/yard/k3x9_main_seg9.ts", "GET, HEAD, OPTIONS"),
@@ -116,6 +124,10 @@ fn every_route_answers_every_method_by_its_rule() {
         ("/api/v1/hls/streams/yard", "GET, HEAD"),
         ("/api/v1/hls/streams/yard/stats", "GET, HEAD"),
         ("/api/v1/status", "GET, HEAD"),
+        ("/whep/yard", "GET, HEAD, POST, OPTIONS"),
+        (&session, "GET, HEAD, DELETE, OPTIONS"),
+        ("/api/v1/webrtc/sessions", "GET, HEAD"),
+        ("/api/v1/webrtc/sessions/0123456789abcdef0123456789abcdef", "DELETE"),
         ("/metrics", "GET, HEAD"),
         ("/healthz", "GET, HEAD"),
         ("/", "GET, HEAD"),
@@ -123,14 +135,12 @@ fn every_route_answers_every_method_by_its_rule() {
         ("/favicon.ico", "GET, HEAD"),
         ("/favicon.svg", "GET, HEAD"),
     ];
-    let methods =
-        [Method::Get, Method::Head, Method::Post, Method::Put, Method::Patch, Method::Delete, Method::Options];
     for (path, allow) in cases {
         let answer = |method| respond(&Request { method, ..get(path) }, &snapshot(), &[], &PLAIN);
         assert_eq!(answer(Method::Head), answer(Method::Get), "HEAD {path} is GET's answer");
-        for method in methods {
+        for method in Method::ALL {
             let status = match answer(method) {
-                Response::Segment { .. } => 200,
+                Response::Segment { .. } | Response::Ask(_) => 200,
                 response => {
                     let (status, headers, _) = parts(response);
                     if status == 405 {
@@ -140,9 +150,11 @@ fn every_route_answers_every_method_by_its_rule() {
                 }
             };
             let expected = match method {
-                Method::Get | Method::Head => 200,
-                Method::Options if path.starts_with("/hls/") => 204,
-                _ => 405,
+                _ if !allow.split(", ").any(|name| name == method.name()) => 405,
+                Method::Options => 204,
+                Method::Get | Method::Head if path.starts_with("/whep/") => 204,
+                Method::Post => 415,
+                _ => 200,
             };
             assert_eq!(status, expected, "{method:?} {path}");
         }
@@ -212,6 +224,11 @@ fn hostile_paths_are_404_and_never_reach_a_file() {
         "/hls/yard/",
         "/hls/yard",
         "/hls/yard/index.m3u8/",
+        "/whep",
+        "/whep/yard/0123456789abcdef0123456789abcdef/",
+        "/whep/../../etc/passwd",
+        "/api/v1/webrtc",
+        "/api/v1/webrtc/sessions/0123456789abcdef0123456789abcdef/",
         "/hls/yard/index.m3u8\0",
         "/hls/yard/index.M3U8",
         "/hls/yard/\0_main_seg1.ts",
