@@ -6,7 +6,7 @@ use Kind::{Counter, Gauge};
 
 use super::answer::{self, Coding};
 use super::http::Response;
-use crate::control::{CameraState, CameraStatus, HlsStatus, Snapshot};
+use crate::control::{CameraState, CameraStatus, CameraWebRtcStatus, HlsStatus, Snapshot, WebRtcStatus};
 
 /// One number of somebody else (the gate) on the metrics page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub(super) fn document(snapshot: &Snapshot, gate: &[Sample], coding: Coding) -> 
 }
 
 fn render(snapshot: &Snapshot, gate: &[Sample]) -> String {
-    let mut text = Text(String::with_capacity(4096 + 3072 * snapshot.cameras.len()));
+    let mut text = Text(String::with_capacity(6144 + 3584 * snapshot.cameras.len()));
     text.family("porthole_build_info", Gauge, "Always 1; the labels say what runs here.");
     text.sample("porthole_build_info", &[("version", snapshot.version), ("board", &snapshot.board)], 1.0);
     for (name, help, value) in GATEWAY {
@@ -71,6 +71,21 @@ fn render(snapshot: &Snapshot, gate: &[Sample]) -> String {
         for camera in &snapshot.cameras {
             if let Some(hls) = &camera.hls {
                 text.sample(name, &[("camera", camera.id.as_str())], float(value(hls)));
+            }
+        }
+    }
+    // While it is off there are not even the names.
+    if let Some(webrtc) = &snapshot.webrtc {
+        for (name, kind, help, value) in WEBRTC {
+            text.family(name, kind, help);
+            text.sample(name, &[], float(value(webrtc)));
+        }
+        for (name, kind, help, value) in CAMERA_WEBRTC {
+            text.family(name, kind, help);
+            for camera in &snapshot.cameras {
+                if let Some(webrtc) = &camera.webrtc {
+                    text.sample(name, &[("camera", camera.id.as_str())], float(value(webrtc)));
+                }
             }
         }
     }
@@ -142,10 +157,52 @@ const HLS: [OfHls; 6] = [
     ("porthole_hls_written_bytes_total", Counter, "Transport stream bytes written.", |hls| hls.bytes_written),
     ("porthole_hls_segments_total", Counter, "Segments completed.", |hls| hls.segments_created),
     ("porthole_hls_errors_total", Counter, "Errors while writing HLS.", |hls| hls.errors),
-    ("porthole_hls_playlist_segments", Gauge, "Segments in the playlist.", |hls| {
-        u64::try_from(hls.segments).unwrap_or(u64::MAX)
-    }),
+    ("porthole_hls_playlist_segments", Gauge, "Segments in the playlist.", |hls| count(hls.segments)),
     ("porthole_hls_tmpfs_bytes", Gauge, "Bytes of the camera's segment files on tmpfs.", |hls| hls.tmpfs_bytes),
+];
+
+type OfWebRtc = (&'static str, Kind, &'static str, fn(&WebRtcStatus) -> u64);
+const WEBRTC: [OfWebRtc; 12] = [
+    ("porthole_webrtc_sessions", Gauge, "WebRTC sessions now.", |webrtc| count(webrtc.sessions.len())),
+    ("porthole_webrtc_sessions_limit", Gauge, "Most WebRTC sessions at once.", |webrtc| count(webrtc.max_viewers)),
+    ("porthole_webrtc_sessions_total", Counter, "WebRTC sessions opened.", |webrtc| webrtc.counters.sessions),
+    ("porthole_webrtc_refused_total", Counter, "WebRTC offers refused.", |webrtc| webrtc.counters.refused),
+    ("porthole_webrtc_vanished_total", Counter, "WebRTC sessions whose browser was not heard any more.", |webrtc| {
+        webrtc.counters.vanished
+    }),
+    ("porthole_webrtc_sent_packets_total", Counter, "RTP packets sent, repeated ones included.", |webrtc| {
+        webrtc.counters.packets
+    }),
+    ("porthole_webrtc_sent_bytes_total", Counter, "Bytes of RTP packets sent.", |webrtc| webrtc.counters.bytes),
+    ("porthole_webrtc_nacks_total", Counter, "Requests for lost packets received (NACK).", |webrtc| {
+        webrtc.counters.nacks
+    }),
+    ("porthole_webrtc_key_frame_requests_total", Counter, "Requests for a key frame received (PLI, FIR).", |webrtc| {
+        webrtc.counters.plis
+    }),
+    ("porthole_webrtc_skips_total", Counter, "Times a viewer was too slow and skipped to a key frame.", |webrtc| {
+        webrtc.counters.skips
+    }),
+    ("porthole_webrtc_stray_datagrams_total", Counter, "Datagrams dropped that belong to no session.", |webrtc| {
+        webrtc.counters.stray
+    }),
+    ("porthole_webrtc_unsent_datagrams_total", Counter, "Datagrams dropped that the system did not take.", |webrtc| {
+        webrtc.counters.unsent
+    }),
+];
+
+type OfCameraWebRtc = (&'static str, Kind, &'static str, fn(&CameraWebRtcStatus) -> u64);
+const CAMERA_WEBRTC: [OfCameraWebRtc; 4] = [
+    ("porthole_webrtc_viewers", Gauge, "WebRTC sessions of the camera now.", |webrtc| count(webrtc.viewers)),
+    ("porthole_webrtc_viewers_limit", Gauge, "Most WebRTC sessions of the camera at once.", |webrtc| {
+        count(webrtc.max_viewers)
+    }),
+    ("porthole_webrtc_gop_bytes", Gauge, "Bytes kept since the last key frame, for the first picture.", |webrtc| {
+        webrtc.gop_bytes
+    }),
+    ("porthole_webrtc_gop_overflows_total", Counter, "Groups of pictures that were too large to be kept.", |webrtc| {
+        webrtc.gop_overflows
+    }),
 ];
 
 /// The exposition text under construction.
@@ -185,6 +242,10 @@ impl fmt::Display for Escaped<'_> {
             c => f.write_char(c),
         })
     }
+}
+
+fn count(value: usize) -> u64 {
+    u64::try_from(value).unwrap_or(u64::MAX)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "Prometheus keeps doubles: exact up to 2^53")]

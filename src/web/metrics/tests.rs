@@ -41,6 +41,23 @@ fn the_document_is_what_prometheus_reads() {
         (r#"porthole_camera_access_units_total{camera="yard"}"#, "720"),
         (r#"porthole_hls_access_units_total{camera="yard"}"#, "700"),
         (r#"porthole_hls_errors_total{camera="yard"}"#, "2"),
+        ("porthole_webrtc_sessions", "2"),
+        ("porthole_webrtc_sessions_limit", "16"),
+        ("porthole_webrtc_sessions_total", "41"),
+        ("porthole_webrtc_refused_total", "42"),
+        ("porthole_webrtc_vanished_total", "43"),
+        ("porthole_webrtc_sent_packets_total", "44"),
+        ("porthole_webrtc_sent_bytes_total", "45"),
+        ("porthole_webrtc_nacks_total", "46"),
+        ("porthole_webrtc_key_frame_requests_total", "47"),
+        ("porthole_webrtc_skips_total", "48"),
+        ("porthole_webrtc_stray_datagrams_total", "49"),
+        ("porthole_webrtc_unsent_datagrams_total", "50"),
+        (r#"porthole_webrtc_viewers{camera="yard"}"#, "2"),
+        (r#"porthole_webrtc_viewers_limit{camera="yard"}"#, "8"),
+        (r#"porthole_webrtc_gop_bytes{camera="yard"}"#, "1000000"),
+        (r#"porthole_webrtc_gop_overflows_total{camera="yard"}"#, "1"),
+        (r#"porthole_webrtc_viewers{camera="gate"}"#, "0"),
         (r#"porthole_gate_refused_total{rule="slow"}"#, "4"),
         (r#"porthole_gate_refused_total{rule="full"}"#, "5"),
         ("porthole_gate_connections", "2"),
@@ -48,6 +65,12 @@ fn the_document_is_what_prometheus_reads() {
         assert_eq!(samples.get(series).map(String::as_str), Some(value), "{series}");
     }
     assert_eq!(samples.get(r#"porthole_camera_frames_per_second{camera="gate"}"#), None, "unknown is absent, not 0");
+}
+
+#[test]
+fn with_webrtc_off_there_is_nothing_of_it() {
+    let off = super::super::fixture::webrtc_off();
+    assert_eq!(parse(&render(&off, &[])).keys().find(|series| series.contains("webrtc")), None);
 }
 
 #[test]
