@@ -104,7 +104,8 @@ mod tests {
     #[test]
     fn only_what_the_routes_need_crosses() {
         let sent = "POST /hls/a%20%41?q=%20 HTTP/1.1\r\nHost: evil\r\nX-Porthole-Waited: 1\r\nx-porthole-id: 9\r\n\
-            x-porthole-arrived: 9.9.9.9\r\nCookie: c\r\nAccept-Encoding: br, gzip\r\nContent-Type: application/sdp\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n";
+            x-porthole-arrived: 9.9.9.9\r\nCookie: c\r\nAccept-Encoding: br, gzip\r\n\
+            Content-Type: application/sdp\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n";
         let head = head::parse(sent.as_bytes()).unwrap().unwrap();
         let known = Known { id: 12, waited: false, arrived_at: Some(Ipv4Addr::LOCALHOST.into()) };
         assert_eq!(
