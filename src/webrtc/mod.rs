@@ -3,6 +3,7 @@
 mod addresses;
 #[cfg(test)]
 mod depacketise;
+pub mod framing;
 mod packet;
 #[cfg(test)]
 mod packet_tests;
