@@ -7,6 +7,7 @@ pub mod framing;
 mod packet;
 #[cfg(test)]
 mod packet_tests;
+pub mod socket;
 
 pub use addresses::{AddressChoice, LocalAddress, usable};
 pub use packet::{MAX_PAYLOAD, Packet, Packets};

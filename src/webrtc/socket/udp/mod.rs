@@ -1,0 +1,4 @@
+//! The UDP socket of all peers: datagrams in batches.
+
+mod outbox;
+pub(super) mod task;
