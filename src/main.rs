@@ -149,7 +149,11 @@ fn demo(listen: std::net::SocketAddr, level: Option<log::LevelFilter>) -> Result
     };
     let config = Config::parse(&text, |path| Err(path.display().to_string())).map_err(problems)?;
     let machine = gateway::machine(&config.hls.output_dir);
-    let plan = Plan::resolve(&config, &Board::generic(&machine), &machine).map_err(problems)?;
+    let mut plan = Plan::resolve(&config, &Board::generic(&machine), &machine).map_err(problems)?;
+    // A demo leaves nothing behind.
+    if let Some(webrtc) = &mut plan.webrtc {
+        webrtc.state_dir = None;
+    }
     let camera = async move {
         match tokio::net::TcpListener::from_std(listener) {
             Ok(listener) => Camera::new(Settings::default()).serve(listener).await,

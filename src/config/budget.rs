@@ -7,13 +7,15 @@ use super::reader::Problem;
 pub(super) const QUEUE_BYTES: usize = 4 << 20;
 /// Answers that wait for slow readers, all together.
 pub(super) const ANSWER_BYTES: usize = 2 << 20;
-/// What one ICE-TCP connection holds: a frame being received, and packets waiting to be sent.
-pub(super) const TCP_BUFFER_BYTES: usize = 64 << 10;
+/// Packets that wait for one slow ICE-TCP viewer: a large key frame comes at once.
+pub(super) const TCP_BUFFER_BYTES: usize = 512 << 10;
 
 /// Resident memory of the program itself: code, allocator, thread stacks.
 const BASE_BYTES: u64 = 10 << 20;
 /// Session, depacketizer and status of one camera.
 const CAMERA_BYTES: u64 = 512 << 10;
+/// What any ICE-TCP connection holds: a frame being received.
+const TCP_CONNECTION_BYTES: u64 = 4 << 10;
 /// Buffers of one web connection.
 const CONNECTION_BYTES: u64 = 24 << 10;
 /// One WebRTC viewer: ICE, DTLS, SRTP, and the packets kept for retransmission.
@@ -78,6 +80,13 @@ impl WebRtcShare {
         let tcp_connections = if tcp { viewers * TCP_CONNECTIONS_PER_VIEWER } else { 0 };
         Self { viewers, gop_bytes: GOP_LEAST, tcp_connections }
     }
+
+    const fn tcp_bytes(self) -> u64 {
+        if self.tcp_connections == 0 {
+            return 0;
+        }
+        self.viewers * TCP_BUFFER_BYTES as u64 + self.tcp_connections * TCP_CONNECTION_BYTES
+    }
 }
 
 /// Divides the board's memory. Viewers whose number nobody asked for, and GOP caches, take what the rest leaves.
@@ -134,7 +143,7 @@ fn items(cameras: u64, webrtc: Option<WebRtcShare>, board: &Board) -> Vec<Item> 
             // The same pictures cut into packets, with their headers, while somebody watches.
             Item { name: "WebRTC packets", bytes: watched * (share.gop_bytes + share.gop_bytes / 10) },
             Item { name: "WebRTC viewers", bytes: share.viewers * VIEWER_BYTES },
-            Item { name: "ICE-TCP", bytes: share.tcp_connections * TCP_BUFFER_BYTES as u64 },
+            Item { name: "ICE-TCP", bytes: share.tcp_bytes() },
         ]);
     }
     items
@@ -209,23 +218,22 @@ mod tests {
                 ("GOP caches", 3_611_392),
                 ("WebRTC packets", 13_200_000),
                 ("WebRTC viewers", 33_554_432),
-                ("ICE-TCP", 4_194_304),
+                ("ICE-TCP", 17_039_360),
             ]
         );
     }
 
     #[test]
     fn the_cache_shrinks_to_what_the_memory_leaves() {
-        // 54 MiB without WebRTC and 32 viewers of 1.125 MiB leave 38 MiB: 8 x (4.166 - 4) + 8 x 4.166 x 1.1.
-        assert_eq!(share(8, 128), WebRtcShare { viewers: 32, gop_bytes: 4_325_376, tcp_connections: 64 });
-        // 9 MiB are left: within the queues, only the packets count.
-        assert_eq!(share(8, 99), WebRtcShare { viewers: 32, gop_bytes: 1_048_576, tcp_connections: 64 });
+        // 54 MiB without WebRTC and 32 viewers of 1.51 MiB leave 26 MiB: within the queues, only the packets count.
+        assert_eq!(share(8, 128), WebRtcShare { viewers: 32, gop_bytes: 3_014_656, tcp_connections: 64 });
+        assert_eq!(share(8, 112), WebRtcShare { viewers: 32, gop_bytes: 1_114_112, tcp_connections: 64 });
     }
 
     #[test]
     fn viewers_nobody_asked_for_become_fewer_before_anything_is_refused() {
-        assert_eq!(share(16, 100).viewers, 4);
-        assert_eq!(share(16, 93), WebRtcShare { viewers: 1, gop_bytes: 1_769_472, tcp_connections: 2 });
+        assert_eq!(share(16, 100).viewers, 3);
+        assert_eq!(share(16, 93), WebRtcShare { viewers: 1, gop_bytes: 1_376_256, tcp_connections: 2 });
     }
 
     #[test]

@@ -117,10 +117,10 @@ pub struct WebRtcPlan {
     pub gop_bytes: usize,
     /// Most ICE-TCP connections at once, those included on which no viewer has shown itself yet; 0 when it is off.
     pub tcp_connections: usize,
-    /// Most bytes that one ICE-TCP connection holds, received and to be sent.
+    /// Most bytes that wait for one slow ICE-TCP viewer.
     pub tcp_buffer_bytes: usize,
-    /// Where the certificate is kept.
-    pub state_dir: PathBuf,
+    /// Where the certificate is kept; absent: in memory, another one at each start.
+    pub state_dir: Option<PathBuf>,
 }
 
 /// One camera and its bounds.
@@ -219,7 +219,7 @@ fn webrtc_plan(config: &Config, share: WebRtcShare) -> WebRtcPlan {
         gop_bytes: whole(share.gop_bytes),
         tcp_connections: whole(share.tcp_connections),
         tcp_buffer_bytes: TCP_BUFFER_BYTES,
-        state_dir: config.system.state_dir.clone(),
+        state_dir: Some(config.system.state_dir.clone()),
     }
 }
 
@@ -348,8 +348,8 @@ mod tests {
                 max_viewers: 32,
                 gop_bytes: 6_000_000,
                 tcp_connections: 64,
-                tcp_buffer_bytes: 65_536,
-                state_dir: "/var/lib/porthole".into(),
+                tcp_buffer_bytes: 524_288,
+                state_dir: Some("/var/lib/porthole".into()),
             })
         );
         assert_eq!(plan.cameras[0].max_viewers, 32);
