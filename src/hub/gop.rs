@@ -28,6 +28,11 @@ impl<T> Gop<T> {
         Self { units: Vec::new(), bytes: 0, most_bytes, state: State::Waiting, generation: 0, overflows: 0 }
     }
 
+    /// Another bound. What exceeds it goes with the next unit.
+    pub const fn set_most_bytes(&mut self, most_bytes: usize) {
+        self.most_bytes = most_bytes;
+    }
+
     /// Adds a video unit that holds `bytes` of memory. `starts`: it is a key frame, and a new group begins with it.
     /// `breaks`: it does not continue the units before it, so those are dropped even if it is no key frame.
     pub fn push(&mut self, item: T, bytes: usize, starts: bool, breaks: bool) {

@@ -22,7 +22,7 @@ use crate::media::{AccessUnit, Track};
 pub struct Hub {
     readers: Rc<RefCell<Vec<Weak<RefCell<Queue>>>>>,
     published: Rc<Cell<u64>>,
-    gop: Option<Rc<RefCell<Gop<Rc<AccessUnit>>>>>,
+    gop: Rc<RefCell<Option<Gop<Rc<AccessUnit>>>>>,
 }
 
 /// What a hub's current GOP holds and has counted.
@@ -42,14 +42,26 @@ impl Hub {
 
     /// A hub without readers that keeps the video of the current GOP, in at most `most_bytes` of memory.
     pub fn with_gop(most_bytes: usize) -> Self {
-        Self { gop: Some(Rc::new(RefCell::new(Gop::new(most_bytes)))), ..Self::default() }
+        let hub = Self::new();
+        hub.keep_gop(most_bytes);
+        hub
+    }
+
+    /// Keeps the video of the current GOP from now on, in at most `most_bytes` of memory; 0 keeps none.
+    pub fn keep_gop(&self, most_bytes: usize) {
+        let mut gop = self.gop.borrow_mut();
+        match &mut *gop {
+            _ if most_bytes == 0 => *gop = None,
+            Some(gop) => gop.set_most_bytes(most_bytes),
+            None => *gop = Some(Gop::new(most_bytes)),
+        }
     }
 
     /// Hands `unit` to every reader. Never waits: a full reader skips to the next key frame and is counted.
     pub fn publish(&self, unit: &Rc<AccessUnit>) {
         self.published.set(self.published.get() + 1);
-        if let (Some(gop), Track::Video) = (&self.gop, unit.track) {
-            gop.borrow_mut().push(Rc::clone(unit), held_bytes(unit), unit.key_frame, unit.discontinuity);
+        if let (Some(gop), Track::Video) = (&mut *self.gop.borrow_mut(), unit.track) {
+            gop.push(Rc::clone(unit), held_bytes(unit), unit.key_frame, unit.discontinuity);
         }
         self.readers.borrow_mut().retain(|reader| {
             let Some(queue) = reader.upgrade() else { return false };
@@ -74,24 +86,15 @@ impl Hub {
     /// The current GOP so far, and a reader that continues exactly behind it. Where no GOP is kept (too large, none yet,
     /// a hub without one), it is empty and the reader starts with a key frame.
     pub fn subscribe_with_gop(&self, limits: Limits) -> (Vec<Rc<AccessUnit>>, Reader) {
-        let units: Vec<_> = self.gop.as_ref().map(|gop| gop.borrow().iter().cloned().collect()).unwrap_or_default();
+        let units: Vec<_> = self.gop.borrow().as_ref().map(|gop| gop.iter().cloned().collect()).unwrap_or_default();
         let queue = if units.is_empty() { Queue::new(limits) } else { Queue::continuing(limits) };
         (units, self.attach(queue))
     }
 
     /// What the current GOP holds and has counted; zeros for a hub that keeps none.
     pub fn gop_facts(&self) -> GopFacts {
-        self.gop.as_ref().map_or_else(GopFacts::default, |gop| {
-            let gop = gop.borrow();
-            GopFacts { bytes: gop.bytes(), overflows: gop.overflows() }
-        })
-    }
-
-    /// Drops the current GOP: the camera is gone, so it shows the past and only costs memory.
-    pub fn clear_gop(&self) {
-        if let Some(gop) = &self.gop {
-            gop.borrow_mut().clear();
-        }
+        let gop = self.gop.borrow();
+        gop.as_ref().map_or_else(GopFacts::default, |gop| GopFacts { bytes: gop.bytes(), overflows: gop.overflows() })
     }
 
     fn attach(&self, queue: Queue) -> Reader {

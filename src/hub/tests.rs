@@ -124,11 +124,17 @@ fn a_reader_that_continues_a_gop_skips_like_any_other_when_full() {
 }
 
 #[test]
-fn a_cleared_gop_waits_for_a_key_frame() {
-    let hub = Hub::with_gop(1 << 20);
+fn the_bound_may_change_while_pictures_come() {
+    let hub = Hub::new();
     publish(&hub, "Ab");
-    hub.clear_gop();
-    publish(&hub, "c");
     assert_eq!(hub.gop_facts(), GopFacts::default());
-    assert_eq!(names(&hub.subscribe_with_gop(LIMITS).0), "");
+    hub.keep_gop(1 << 20);
+    publish(&hub, "cDe");
+    assert_eq!(names(&hub.subscribe_with_gop(LIMITS).0), "De");
+    hub.keep_gop(1);
+    publish(&hub, "f");
+    assert_eq!(hub.gop_facts(), GopFacts { bytes: 0, overflows: 1 });
+    hub.keep_gop(0);
+    publish(&hub, "G");
+    assert_eq!(hub.gop_facts(), GopFacts::default());
 }
