@@ -17,7 +17,6 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("web", &["control", "config", "media"]),
     ("web/gate", &["control", "config", "media", "hls", "web"]),
     ("config", &["media"]),
-    ("webrtc", &["media", "hub"]),
     ("system", &["media"]),
     ("demo", &["media"]),
 ];

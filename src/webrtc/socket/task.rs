@@ -78,11 +78,18 @@ impl Sockets {
     }
 
     /// Takes over a datagram; over UDP it leaves with the next [`flush`](Self::flush), or sooner. One that cannot be sent is counted.
-    pub fn send(&self, path: &Path, datagram: &[u8]) {
+    /// False when a TCP peer reads too slowly for it.
+    pub fn send(&self, path: &Path, datagram: &[u8]) -> bool {
         match &self.tcp {
             Some(tcp) if path.tcp => tcp.queue(path, datagram),
-            _ if path.tcp => self.report.count(|counters| counters.unsent += 1),
-            _ => self.udp.queue(path.local.ip(), path.remote, datagram),
+            _ if path.tcp => {
+                self.report.count(|counters| counters.unsent += 1);
+                false
+            }
+            _ => {
+                self.udp.queue(path.local.ip(), path.remote, datagram);
+                true
+            }
         }
     }
 

@@ -97,16 +97,20 @@ impl Tcp {
         self.connections.borrow().len()
     }
 
-    /// Queues a datagram; the connection writes it when it gets its turn.
-    pub(in crate::webrtc::socket) fn queue(&self, path: &Path, datagram: &[u8]) {
+    /// Queues a datagram; the connection writes it when it gets its turn. False when its peer reads too slowly for that.
+    pub(in crate::webrtc::socket) fn queue(&self, path: &Path, datagram: &[u8]) -> bool {
         let connections = self.connections.borrow();
         let connection = connections.get(path);
         match connection.filter(|connection| connection.outgoing.borrow_mut().push(datagram)) {
             Some(connection) => {
                 connection.queued.notify_one();
                 self.report.count(|counters| counters.sent += 1);
+                true
             }
-            None => self.report.count(|counters| counters.unsent += 1),
+            None => {
+                self.report.count(|counters| counters.unsent += 1);
+                false
+            }
         }
     }
 

@@ -1,0 +1,149 @@
+//! A browser's SDP offer in; out what of it matters for somebody who only watches, or why it cannot be used. RFC 8866, RFC 8829.
+
+use str0m::change::SdpOffer;
+
+/// Sections that an offer may have. Browsers send two.
+const MOST_SECTIONS: usize = 8;
+/// The longest line. The longest that browsers send are fingerprints and candidates, a tenth of it.
+const LONGEST_LINE: usize = 2048;
+
+/// An offer to watch.
+pub(super) struct Offered {
+    pub(super) sdp: SdpOffer,
+    /// Names of the video codecs that the browser accepts, in its order, as people write them.
+    pub(super) video_codecs: Vec<String>,
+}
+
+/// Reads an offer. The error completes "the SDP offer cannot be used: ...".
+pub(super) fn read(text: &str) -> Result<Offered, String> {
+    let lines: Vec<&str> = text.lines().map(|line| line.trim_end_matches('\r')).collect();
+    if !lines.first().is_some_and(|line| line.starts_with("v=0")) {
+        return Err("it does not start with \"v=0\"".to_owned());
+    }
+    if let Some(number) = lines.iter().position(|line| line.len() > LONGEST_LINE) {
+        return Err(format!("line {} has more than {LONGEST_LINE} characters", number + 1));
+    }
+    if let Some(number) = lines.iter().position(|line| line.chars().any(char::is_control)) {
+        return Err(format!("line {} has control characters", number + 1));
+    }
+    let sections = sections(&lines);
+    check_sections(&sections)?;
+    let video = sections.iter().find(|section| section.kind() == "video");
+    let video = video.ok_or_else(|| "it has no video section".to_owned())?;
+    let sdp = SdpOffer::from_sdp_string(&without_candidates(&lines)).map_err(|error| one_line(&error.to_string()))?;
+    Ok(Offered { sdp, video_codecs: video.codecs() })
+}
+
+fn check_sections(sections: &[Section<'_>]) -> Result<(), String> {
+    if sections.len() > MOST_SECTIONS {
+        return Err(format!("it has {} media sections; at most {MOST_SECTIONS} are read", sections.len()));
+    }
+    for section in sections {
+        match section.kind() {
+            "audio" | "video" => {}
+            "application" => return Err("it asks for a data channel; cameras have pictures and sound only".to_owned()),
+            other => return Err(format!("it has a section of the kind {:?}", one_line(other))),
+        }
+        if section.has("a=sendonly") {
+            return Err(format!("its {} section wants to send; ask with recvonly", section.kind()));
+        }
+    }
+    Ok(())
+}
+
+/// An `m=` line and what follows it.
+struct Section<'a> {
+    lines: Vec<&'a str>,
+}
+
+impl Section<'_> {
+    fn kind(&self) -> &str {
+        let media = self.lines.first().and_then(|line| line.strip_prefix("m=")).unwrap_or_default();
+        media.split(' ').next().unwrap_or_default()
+    }
+
+    fn has(&self, line: &str) -> bool {
+        self.lines.contains(&line)
+    }
+
+    fn codecs(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for line in &self.lines {
+            let Some((_, map)) = line.strip_prefix("a=rtpmap:").and_then(|map| map.split_once(' ')) else { continue };
+            let name = match map.split('/').next().unwrap_or_default().to_ascii_uppercase().as_str() {
+                // Not codecs: repetition and protection.
+                "RTX" | "RED" | "ULPFEC" | "FLEXFEC-03" | "" => continue,
+                "H264" => "H.264".to_owned(),
+                "H265" => "H.265".to_owned(),
+                other => one_line(other),
+            };
+            if !names.contains(&name) && names.len() < 8 {
+                names.push(name);
+            }
+        }
+        names
+    }
+}
+
+fn sections<'a>(lines: &[&'a str]) -> Vec<Section<'a>> {
+    let mut sections: Vec<Section<'a>> = Vec::new();
+    for line in lines {
+        if line.starts_with("m=") {
+            sections.push(Section { lines: Vec::new() });
+        }
+        if let Some(section) = sections.last_mut() {
+            section.lines.push(line);
+        }
+    }
+    sections
+}
+
+/// A server that is ICE-lite learns addresses from the checks that reach it: what the browser says of its own is not needed.
+fn without_candidates(lines: &[&str]) -> String {
+    let candidate = |line: &&&str| line.starts_with("a=candidate:") || line.starts_with("a=end-of-candidates");
+    let mut text = String::new();
+    for line in lines.iter().filter(|line| !candidate(line)) {
+        text.push_str(line);
+        text.push_str("\r\n");
+    }
+    text
+}
+
+/// Foreign text on one printable line of moderate length.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(120).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(in crate::webrtc) const CHROMIUM: &str = include_str!("chromium-offer.sdp");
+
+    #[test]
+    fn what_a_browser_accepts_is_read_from_its_offer() {
+        let offered = read(CHROMIUM).unwrap();
+        assert_eq!(offered.video_codecs, ["VP8", "VP9", "H.264", "AV1"]);
+        assert!(!offered.sdp.to_sdp_string().contains("candidate"));
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_told_why() {
+        let refusal = |text: &str| read(text).err().unwrap();
+        assert_eq!(refusal(""), "it does not start with \"v=0\"");
+        assert_eq!(refusal("v=0\r\n"), "it has no video section");
+        assert_eq!(refusal("v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\n"), "it has no video section");
+        assert_eq!(
+            refusal("v=0\r\nm=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n"),
+            "it asks for a data channel; cameras have pictures and sound only"
+        );
+        assert_eq!(
+            refusal("v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=sendonly\r\n"),
+            "its video section wants to send; ask with recvonly"
+        );
+        assert_eq!(refusal("v=0\r\nm=text 9 RTP/AVP 0\r\n"), "it has a section of the kind \"text\"");
+        assert_eq!(refusal("v=0\r\na=\u{7}\r\n"), "line 2 has control characters");
+        assert_eq!(refusal(&format!("v=0\r\na={}\r\n", "x".repeat(3000))), "line 2 has more than 2048 characters");
+        assert!(refusal(&format!("v=0\r\n{}", "m=audio 9 RTP/AVP 0\r\n".repeat(9))).contains("9 media sections"));
+    }
+}
