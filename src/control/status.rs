@@ -192,6 +192,8 @@ pub struct WebRtcStatus {
     pub tcp_port: Option<u16>,
     /// Most sessions at once.
     pub max_viewers: usize,
+    /// Why there can be no session now, e.g. because a port is taken; tried again by itself.
+    pub problem: Option<Fault>,
     /// Sessions, oldest first.
     #[serde(skip)]
     pub sessions: Vec<SessionStatus>,

@@ -17,6 +17,11 @@ impl SessionId {
         Self(bits)
     }
 
+    /// The random bits.
+    pub const fn bits(self) -> u128 {
+        self.0
+    }
+
     /// Reads what `Display` writes: 32 lower-case hexadecimal digits.
     pub fn parse(text: &str) -> Option<Self> {
         let digits = text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
@@ -69,6 +74,9 @@ pub enum WatchRefusal {
     /// `[webrtc] enabled = false`. HTTP 503.
     #[error("WebRTC is not enabled")]
     Off,
+    /// WebRTC is on but cannot run, e.g. because its port is taken; tried again by itself. HTTP 503 with Retry-After.
+    #[error("{0}")]
+    Failed(String),
     /// HTTP 404.
     #[error("there is no stream with this id")]
     UnknownCamera,

@@ -1,6 +1,6 @@
 //! One camera's life: asleep until somebody asks (if on demand), then one session into one hub, and its outputs.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -13,6 +13,7 @@ use tokio::time::sleep;
 use super::now;
 use super::record::Record;
 use super::signal::{Demand, Stop};
+use super::webrtc::Output;
 use crate::config::{Camera, CameraPlan, HlsPlan, Transport};
 use crate::control::{Fault, HlsStatus};
 use crate::hls::{self, Facts, Store};
@@ -32,6 +33,12 @@ pub(super) struct Entry {
     pub(super) stop: Stop,
     /// The stream's share of the tmpfs, bytes; follows the number of cameras.
     pub(super) stream_bytes: Rc<Cell<u64>>,
+    /// Bytes of the current GOP that may be kept for WebRTC; 0 while that is off. Follows the number of cameras.
+    gop_bytes: Cell<usize>,
+    /// Most WebRTC viewers.
+    pub(super) max_viewers: Cell<usize>,
+    /// Where the pictures come from while the camera is awake.
+    pub(super) hub: RefCell<Option<Hub>>,
 }
 
 impl Entry {
@@ -39,7 +46,17 @@ impl Entry {
         let record = Rc::new(Record::new(plan.camera.clone(), hls.is_some(), Rc::clone(changed), at));
         let stream_bytes = hls.map_or(0, |hls| hls.segments.stream_bytes);
         let stream_bytes = Rc::new(Cell::new(stream_bytes));
-        Rc::new(Self { plan, record, demand: Demand::default(), stop: Stop::default(), stream_bytes })
+        let (demand, stop) = (Demand::default(), Stop::default());
+        let (gop_bytes, max_viewers, hub) = (Cell::new(0), Cell::new(plan.max_viewers), RefCell::default());
+        Rc::new(Self { plan, record, demand, stop, stream_bytes, gop_bytes, max_viewers, hub })
+    }
+
+    /// Another bound for what is kept of the current GOP.
+    pub(super) fn keep_gop(&self, most_bytes: usize) {
+        self.gop_bytes.set(most_bytes);
+        if let Some(hub) = &*self.hub.borrow() {
+            hub.keep_gop(most_bytes);
+        }
     }
 }
 
@@ -48,6 +65,7 @@ impl Entry {
 pub(super) struct Shared {
     pub(super) executor: Rc<LocalExecutor<'static>>,
     pub(super) store: Store,
+    pub(super) webrtc: Rc<Output>,
 }
 
 /// Serves one camera until its stop is given; returns after its session is torn down and its files are removed.
@@ -65,6 +83,8 @@ pub(super) async fn run(entry: Rc<Entry>, hls: Option<HlsPlan>, shared: Shared) 
             entry.record.on_sleep(false, now());
         }
         let hub = Hub::new();
+        hub.keep_gop(entry.gop_bytes.get());
+        *entry.hub.borrow_mut() = Some(hub.clone());
         let output = hls
             .clone()
             .map(|hls| shared.executor.spawn(serve_hls(Rc::clone(&entry), hls, hub.clone(), shared.store.clone())));
@@ -72,8 +92,10 @@ pub(super) async fn run(entry: Rc<Entry>, hls: Option<HlsPlan>, shared: Shared) 
         let on_event = move |event| record.on_event(event, now());
         let settings = ingest_settings(&plan.camera);
         // A task of its own: ingest polls what it is given at every packet, and a task's handle costs next to nothing.
-        let unwanted = shared.executor.spawn(until_unwanted(Rc::clone(&entry)));
+        let unwanted = shared.executor.spawn(until_unwanted(Rc::clone(&entry), Rc::clone(&shared.webrtc)));
         ingest::run(settings, hub, Rc::clone(&entry.record.meter), on_event, unwanted).await;
+        entry.hub.borrow_mut().take();
+        shared.webrtc.end_camera(plan.camera.id);
         if let Some(output) = output {
             output.cancel().await;
             entry.record.on_hls(HlsStatus::idle(plan.camera.id));
@@ -86,12 +108,16 @@ pub(super) async fn run(entry: Rc<Entry>, hls: Option<HlsPlan>, shared: Shared) 
 }
 
 /// Completes when the camera shall be let go: its stop is given, or it is on demand and nobody asked for its idle time.
-async fn until_unwanted(entry: Rc<Entry>) {
+async fn until_unwanted(entry: Rc<Entry>, webrtc: Rc<Output>) {
     let idle = async {
         if !entry.plan.camera.on_demand {
             std::future::pending::<()>().await;
         }
         loop {
+            // Whoever watches by WebRTC does not ask again.
+            if webrtc.watches(entry.plan.camera.id) {
+                entry.demand.ask(now());
+            }
             let remaining = entry.demand.remaining(now(), entry.plan.camera.idle_timeout);
             if remaining.is_zero() {
                 return;

@@ -6,6 +6,7 @@ mod lock;
 mod publish;
 mod record;
 mod signal;
+mod webrtc;
 
 use std::cell::RefCell;
 use std::io;
@@ -13,6 +14,7 @@ use std::path::Path;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::mpsc::TrySendError;
 use std::time::{Duration, Instant};
 
 use smol::{LocalExecutor, Task};
@@ -25,6 +27,7 @@ use self::camera::{Entry, Shared};
 use self::changes::Changes;
 use self::lock::FolderLock;
 use self::publish::{PlanFacts, Sources};
+use self::webrtc::Output;
 use crate::config::task::{Files, load};
 use crate::config::{Machine, Plan, TmpfsFacts};
 use crate::control::{self, Command, Commands, Control, StatusBoard, Wake, WatchRefusal};
@@ -117,13 +120,15 @@ impl Gateway {
         // The port comes first: another gateway that runs already keeps its files.
         let listener = web::task::bind(plan.web.listen)?;
         let (control, commands) = control::channel(plan.web.workers + COMMANDS_BESIDE_WORKERS);
-        let shared = Shared { executor: Rc::clone(&executor), store: Store::new() };
+        let changed = Rc::<Notify>::default();
+        let webrtc = Rc::new(Output::new(Rc::clone(&changed)));
+        let shared = Shared { executor: Rc::clone(&executor), store: Store::new(), webrtc };
         let mut gateway = Self {
             plan,
             files,
             shared,
             cameras: Cameras::default(),
-            changed: Rc::default(),
+            changed,
             control,
             board: Arc::new(StatusBoard::new()),
             counters: Arc::default(),
@@ -138,10 +143,12 @@ impl Gateway {
         gateway.note_plan();
         let ids: Vec<_> = gateway.plan.cameras.iter().map(|camera| camera.camera.id).collect();
         gateway.start_cameras(&ids);
-        executor.spawn(obey(commands, Rc::clone(&gateway.cameras))).detach();
+        gateway.shared.webrtc.restart(gateway.plan.webrtc.as_ref(), &executor);
+        executor.spawn(obey(commands, Rc::clone(&gateway.cameras), Rc::clone(&gateway.shared.webrtc))).detach();
         let sources = Sources {
             cameras: Rc::clone(&gateway.cameras),
             facts: Rc::clone(&gateway.facts),
+            webrtc: Rc::clone(&gateway.shared.webrtc),
             changed: Rc::clone(&gateway.changed),
         };
         executor.spawn(publish::run(sources, Arc::clone(&gateway.board), now())).detach();
@@ -162,13 +169,18 @@ impl Gateway {
     fn start_cameras(&self, ids: &[StreamId]) {
         let stream_bytes = self.plan.hls.as_ref().map_or(0, |hls| hls.segments.stream_bytes);
         let mut running: Vec<_> = self.cameras.take();
-        for (entry, _) in &running {
-            entry.stream_bytes.set(stream_bytes);
-        }
         for plan in self.plan.cameras.iter().filter(|plan| ids.contains(&plan.camera.id)) {
             let entry = Entry::new(plan.clone(), self.plan.hls.as_ref(), &self.changed, now());
             let task = camera::run(Rc::clone(&entry), self.plan.hls.clone(), self.shared.clone());
             running.push((entry, self.shared.executor.spawn(task)));
+        }
+        let gop_bytes = self.plan.webrtc.as_ref().map_or(0, |webrtc| webrtc.gop_bytes);
+        self.shared.webrtc.set_gop_bytes(gop_bytes);
+        for (entry, _) in &running {
+            entry.stream_bytes.set(stream_bytes);
+            entry.keep_gop(gop_bytes);
+            let plan = self.plan.cameras.iter().find(|plan| plan.camera.id == entry.plan.camera.id);
+            entry.max_viewers.set(plan.map_or(0, |plan| plan.max_viewers));
         }
         let place = |id: StreamId| self.plan.cameras.iter().position(|plan| plan.camera.id == id);
         running.sort_by_key(|(entry, _)| place(entry.plan.camera.id));
@@ -312,6 +324,9 @@ impl Gateway {
         }
         self.note_plan();
         self.start_cameras(&changes.start);
+        if changes.webrtc {
+            self.shared.webrtc.restart(self.plan.webrtc.as_ref(), &self.shared.executor);
+        }
         if restart_web {
             self.restart_web(&old);
         }
@@ -341,6 +356,7 @@ impl Gateway {
     /// Ends everything: sessions are torn down, files removed.
     async fn stop(mut self) {
         let ids: Vec<_> = self.cameras.borrow().iter().map(|(entry, _)| entry.plan.camera.id).collect();
+        self.shared.webrtc.stop();
         self.stop_cameras(&ids).await;
         self.stop_web().await;
         drop(self.lock.take());
@@ -370,7 +386,7 @@ fn clean(store: &Store, output_dir: &Path) {
 }
 
 /// Carries out commands.
-async fn obey(commands: Commands, cameras: Cameras) {
+async fn obey(commands: Commands, cameras: Cameras, webrtc: Rc<Output>) {
     while let Ok(command) = commands.recv().await {
         match command {
             Command::Wake(id, reply) => {
@@ -382,8 +398,21 @@ async fn obey(commands: Commands, cameras: Cameras) {
                     });
                 let _ = reply.try_send(answer);
             }
-            Command::Watch(_, reply) => drop(reply.try_send(Err(WatchRefusal::Off))),
-            Command::Hangup(_, _, reply) => drop(reply.try_send(false)),
+            Command::Watch(offer, reply) => {
+                let cameras = cameras.borrow();
+                let entry = cameras.iter().find(|(entry, _)| entry.plan.camera.id == offer.camera);
+                let answer = entry.map_or(Err(WatchRefusal::UnknownCamera), |(entry, _)| {
+                    entry.demand.ask(now());
+                    webrtc.watch(entry, &offer)
+                });
+                if let Err(TrySendError::Disconnected(Ok(answer))) = reply.try_send(answer) {
+                    // Nobody heard of this session, so nobody could end it.
+                    webrtc.hang_up(None, answer.session);
+                }
+            }
+            Command::Hangup(camera, session, reply) => {
+                let _ = reply.try_send(webrtc.hang_up(camera, session));
+            }
         }
     }
 }

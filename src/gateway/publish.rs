@@ -9,6 +9,7 @@ use smol::future::or;
 use tokio::sync::Notify;
 use tokio::time::interval;
 
+use super::webrtc::Output;
 use super::{Cameras, now};
 use crate::control::{ItemStatus, MemoryStatus, Snapshot, StatusBoard};
 use crate::system::{self, Usage};
@@ -29,6 +30,7 @@ pub(super) struct PlanFacts {
 pub(super) struct Sources {
     pub(super) cameras: Cameras,
     pub(super) facts: Rc<RefCell<PlanFacts>>,
+    pub(super) webrtc: Rc<Output>,
     /// Notified at every change of a record or of the plan.
     pub(super) changed: Rc<Notify>,
 }
@@ -56,7 +58,10 @@ pub(super) async fn run(sources: Sources, board: Arc<StatusBoard>, started: Inst
 
 fn snapshot(sources: &Sources, usage: Usage, started: Instant, fresh: bool) -> Snapshot {
     let (at, facts) = (now(), sources.facts.borrow().clone());
-    let cameras: Vec<_> = sources.cameras.borrow().iter().map(|(entry, _)| entry.record.status(at, fresh)).collect();
+    let entries = sources.cameras.borrow();
+    let cameras =
+        entries.iter().map(|(entry, _)| entry.record.status(at, fresh, || sources.webrtc.camera_status(entry)));
+    let cameras: Vec<_> = cameras.collect();
     let tmpfs = cameras.iter().filter_map(|camera| camera.hls.as_ref()).map(|hls| hls.tmpfs_bytes).sum();
     Snapshot {
         version: env!("CARGO_PKG_VERSION"),
@@ -68,7 +73,7 @@ fn snapshot(sources: &Sources, usage: Usage, started: Instant, fresh: bool) -> S
             tmpfs: ItemStatus { used: tmpfs, limit: facts.tmpfs_limit },
         },
         hls_enabled: facts.hls_enabled,
-        webrtc: None,
+        webrtc: sources.webrtc.status(at),
         cameras,
     }
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use tokio::sync::Notify;
 
 use crate::config::Camera;
-use crate::control::{AudioStatus, CameraState, CameraStatus, Fault, HlsStatus, VideoStatus};
+use crate::control::{AudioStatus, CameraState, CameraStatus, CameraWebRtcStatus, Fault, HlsStatus, VideoStatus};
 use crate::ingest::{Cause, Event, Meter, SkippedSound, Warning, shown_url};
 use crate::media::{AudioCodec, StreamFormat};
 
@@ -112,16 +112,28 @@ impl Record {
         known.state == CameraState::Streaming && known.hls.as_ref().is_none_or(|hls| hls.playlist.is_some())
     }
 
+    /// What the camera sends, while pictures arrive.
+    pub(super) fn streaming_format(&self) -> Option<Rc<StreamFormat>> {
+        let known = self.known.borrow();
+        known.format.clone().filter(|_| known.state == CameraState::Streaming)
+    }
+
     /// The status; `fresh`: with ages and rates as of `now`, else as of the last change.
-    pub(super) fn status(&self, now: Instant, fresh: bool) -> Arc<CameraStatus> {
+    /// `webrtc` is asked when it is made anew.
+    pub(super) fn status(
+        &self,
+        now: Instant,
+        fresh: bool,
+        webrtc: impl FnOnce() -> Option<CameraWebRtcStatus>,
+    ) -> Arc<CameraStatus> {
         let mut cached = self.status.borrow_mut();
         match &*cached {
             Some(status) if !fresh => Arc::clone(status),
-            _ => Arc::clone(cached.insert(Arc::new(self.make_status(now)))),
+            _ => Arc::clone(cached.insert(Arc::new(self.make_status(now, webrtc())))),
         }
     }
 
-    fn make_status(&self, now: Instant) -> CameraStatus {
+    fn make_status(&self, now: Instant, webrtc: Option<CameraWebRtcStatus>) -> CameraStatus {
         let known = self.known.borrow();
         let facts = self.meter.facts();
         let age = |then: Instant| now.saturating_duration_since(then);
@@ -153,7 +165,7 @@ impl Record {
             last_error_age: known.last_error.as_ref().map(|(_, then)| age(*then).as_secs()),
             warnings: known.warnings.clone(),
             hls: known.hls.clone(),
-            webrtc: None,
+            webrtc,
         }
     }
 }
@@ -212,7 +224,7 @@ mod tests {
 
     /// Codec, whether HLS carries it, and why not.
     fn audio(record: &Record, now: Instant) -> Option<(String, bool, Option<String>)> {
-        let status = record.status(now, true);
+        let status = record.status(now, true, || None);
         status.audio.clone().map(|audio| (audio.codec, audio.carried, audio.reason))
     }
 

@@ -91,6 +91,7 @@ fn webrtc() -> WebRtcStatus {
         ..playing.clone()
     };
     WebRtcStatus {
+        problem: None,
         udp_port: 8189,
         tcp_port: Some(8189),
         max_viewers: 16,

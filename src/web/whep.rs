@@ -198,6 +198,7 @@ impl Failure {
     fn parts(&self) -> (u16, Option<&'static str>, Option<u64>) {
         match self {
             Self::Watch(WatchRefusal::Off) => (503, Some("webrtc_off"), Some(RETRY_AFTER_OFF)),
+            Self::Watch(WatchRefusal::Failed(_)) => (503, Some("webrtc_failed"), Some(RETRY_AFTER)),
             Self::Watch(WatchRefusal::UnknownCamera) => (404, None, None),
             Self::Watch(WatchRefusal::BadOffer(_)) => (400, Some("bad_offer"), None),
             Self::Watch(WatchRefusal::NotPlayable { code, .. }) => (406, Some(code), None),
