@@ -7,10 +7,12 @@ Per mount: `clip`, `transport` (any, tcp, udp), `start` (index of the first acce
 pictures are due at multiples of the frame time after this, so that cameras keep their distance whoever connects when).
 Top level: `auth` {"method": digest|basic, "user", "password"}.
 Commands are JSON lines on stdin, each answered by one JSON line: {"do": "freeze", "mount": "/live"}, resume, clip (with
-"clip"), drop (closes every client's connection), skip (with "units": leaves them out, as a lossy network does), counts.
+"clip"), drop (closes every client's connection), skip (with "units": leaves them out, as a lossy network does), counts,
+pushes (the last pictures handed to the server: number in the clip, and when, by time.monotonic and by time.time).
 The process ends when stdin does.
 """
 
+import collections
 import heapq
 import json
 import os
@@ -44,6 +46,8 @@ TRANSPORTS = {
 }
 # An appsrc that nobody drains (a client that asked for DESCRIBE only) is not fed beyond this.
 MOST_QUEUED_BYTES = 32 << 20
+# Pushes that are remembered: two minutes of pictures.
+MOST_PUSHES = 3000
 
 
 class Clip:
@@ -67,6 +71,7 @@ class Mount:
         self.phase = options.get("phase")
         self.frozen = False
         self.skip = 0
+        self.pushes = collections.deque(maxlen=MOST_PUSHES)
         self.counts = {"describe": 0, "setup": 0, "play": 0, "teardown": 0, "pipelines": 0, "live": 0,
                        "first_key_frame": None, "sent": 0}
         self.factory = GstRtspServer.RTSPMediaFactory()
@@ -140,6 +145,8 @@ class Stream:
             self.sent = True
             buffer = Gst.Buffer.new_wrapped(unit)
             buffer.pts = self.added + pts - self.base
+            if self.kind == "video":
+                mount.pushes.append((self.next, time.monotonic(), time.time()))
             self.source.emit("push-buffer", buffer)
             mount.counts["sent"] += self.kind == "video"
         self.next += 1
@@ -247,6 +254,8 @@ class Server:
             case "counts":
                 return {"clients": self.clients, "mounts": {path: m.counts for path, m in self.mounts.items()},
                         "sessions": self.sessions()}
+            case "pushes":
+                return {"pushes": list(mount.pushes)}
             case other:
                 return {"error": f"unknown command {other}"}
         return {}

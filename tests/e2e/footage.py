@@ -38,7 +38,14 @@ CLIPS = {
     "aac": ("h264", "640x360", 10, f"{X264} -profile:v main -bf 0 -g 25 -b:v 800k", "aac"),
     "pcma": ("h264", "640x360", 10, f"{X264} -profile:v baseline -bf 0 -g 25 -b:v 800k", "pcma"),
     "jpeg": ("jpeg", "640x360", 2, "-c:v mjpeg -q:v 8 -huffman default -pix_fmt yuvj420p"),
+    # Each picture shows its number (see `numbers`): what is seen can be told from what was sent, and when.
+    "numbered": ("h264", "640x360", 10, f"{X264} -profile:v baseline -bf 0 -g 25 -b:v 800k"),
+    "numbered10": ("h264", "640x360", 20, f"{X264} -profile:v main -bf 0 -g 250 -b:v 800k"),
+    # The worst case of a GOP to keep: 10 s of 4 Mbit/s.
+    "main10": ("h264", "1920x1080", 20, f"{X264} -profile:v high -bf 0 -g 250 -b:v 4M -maxrate 4M -bufsize 2M"),
 }
+# Bits of the number in a picture of a numbered clip.
+NUMBER_BITS = 10
 
 
 def clip(name):
@@ -71,8 +78,10 @@ def encode(name, folder):
     mux = work / "clip.mkv" if codec == "jpeg" else work / "clip.mp4"
     audio = "-c:a aac -b:a 64k -ac 1" if sound == "aac" else "-an"
     # The footage has 10 pictures a second; played at 25 it moves as fast as traffic does.
+    picture = [f"settb=1/{FPS}", "setpts=N", f"scale={size.replace('x', ':')}",
+               f"format={'yuvj420p' if codec == 'jpeg' else 'yuv420p'}", *(numbers(size) if "numbered" in name else [])]
     run("ffmpeg", "-v", "error", "-i", footage(), *(["-f", "lavfi", "-i", "sine=330:r=48000,tremolo=3"] if sound == "aac" else []),
-        "-vf", f"settb=1/{FPS},setpts=N,scale={size.replace('x', ':')},format={'yuvj420p' if codec == 'jpeg' else 'yuv420p'}",
+        "-vf", ",".join(picture),
         "-r", FPS, "-t", seconds, *options.split(), *audio.split(), mux)
     packets = probe_packets(mux)
     units = access_units(codec, mux, work)
@@ -108,6 +117,19 @@ def encode(name, folder):
         left.unlink()
     shutil.rmtree(folder, ignore_errors=True)
     work.rename(folder)
+
+
+def numbers(size):
+    """Filters that write a picture's number in its top left half: a row of white (1) and black (0) blocks, the highest bit
+    first, each a twentieth of the width wide and half as high; below it the same row inverted, so that a reader compares."""
+    block = int(size.split("x")[0]) // 20
+    def box(bit, row, colour, when):
+        return f"drawbox=x={bit * block}:y={row * block // 2}:w={block}:h={block // 2}:color={colour}:t=fill:enable='{when}'"
+    for bit in range(NUMBER_BITS):
+        value = f"mod(floor(n/{1 << (NUMBER_BITS - 1 - bit)}),2)"
+        for row, one, zero in ((0, "white", "black"), (1, "black", "white")):
+            yield box(bit, row, one, f"eq({value},1)")
+            yield box(bit, row, zero, f"eq({value},0)")
 
 
 def footage():
