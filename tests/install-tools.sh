@@ -5,10 +5,10 @@ set -eu
 cd "$(dirname "$0")/e2e"
 
 # command:package, for what is found by its command (node may come from another place than Debian).
-commands="ffmpeg:ffmpeg ffprobe:ffmpeg tshark:tshark chromium:chromium node:nodejs npm:npm curl:curl gcc:gcc"
+commands="ffmpeg:ffmpeg ffprobe:ffmpeg tshark:tshark chromium:chromium node:nodejs npm:npm curl:curl gcc:gcc openssl:openssl"
 # Packages without a command of their own.
-packages="python3 python3-gi gir1.2-gst-rtsp-server-1.0 gir1.2-gst-plugins-base-1.0 gstreamer1.0-plugins-base \
-gstreamer1.0-plugins-good opencv-doc"
+packages="python3 python3-gi python3-venv gir1.2-gst-rtsp-server-1.0 gir1.2-gst-plugins-base-1.0 gir1.2-gst-plugins-bad-1.0 \
+gir1.2-nice-0.1 gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-nice gstreamer1.0-libav opencv-doc"
 [ "${1:-}" = bench ] && commands="$commands nginx:nginx-light"
 
 missing=""
@@ -39,4 +39,14 @@ lock=$(sha256sum package-lock.json | cut -d' ' -f1)
 if [ "$(cat node_modules/.porthole-lock 2>/dev/null)" != "$lock" ]; then
     npm ci --no-audit --no-fund --ignore-scripts
     echo "$lock" > node_modules/.porthole-lock
+fi
+
+# aiortc, an independent WebRTC implementation that Debian 12 lacks: in an environment of its own, stamped like the above.
+aiortc="${XDG_CACHE_HOME:-$HOME/.cache}/porthole-tests/aiortc"
+lock=$(sha256sum requirements.txt | cut -d' ' -f1)
+if [ "$(cat "$aiortc/.porthole-lock" 2>/dev/null)" != "$lock" ]; then
+    rm -rf "$aiortc"
+    /usr/bin/python3 -m venv "$aiortc"
+    "$aiortc/bin/pip" install -q --disable-pip-version-check --only-binary :all: --no-deps -r requirements.txt
+    echo "$lock" > "$aiortc/.porthole-lock"
 fi

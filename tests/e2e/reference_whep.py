@@ -3,7 +3,7 @@
     reference_whep.py '{"port": 8107, "udp_port": 8189, "clip": "numbered"}'
 
 Also in the settings: `retransmit` (true: NACKs are answered), `stall` ([after, for] seconds in which nothing is sent), `sound` (a
-PCMA tone). One session at a time, because aiortc wants a socket for each; pictures begin with a key frame at once.
+PCMA tone), `expose` (true: other origins may read where the session is). One session at a time, because aiortc wants a socket for each; pictures begin with a key frame at once.
 Commands are JSON lines on stdin: {"do": "pushes"} answers as `camera.py` does.
 """
 
@@ -103,8 +103,9 @@ class Server:
         method, path, _ = head[0].split()
         length = next((int(line.split(":")[1]) for line in head if line.lower().startswith("content-length:")), 0)
         status, headers, body = await self.answer(method, path, (await reader.readexactly(length)).decode())
-        headers |= {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "Location, ETag, Link",
-                    "Content-Length": len(body.encode()), "Connection": "close"}
+        headers |= {"Access-Control-Allow-Origin": "*", "Content-Length": len(body.encode()), "Connection": "close"}
+        if self.settings.get("expose", True):
+            headers["Access-Control-Expose-Headers"] = "Location, ETag, Link"
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         writer.write(f"HTTP/1.1 {status} -\r\n{lines}\r\n{body}".encode())
         await writer.drain()

@@ -20,8 +20,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 BUILT = Path(os.environ.get("CARGO_TARGET_DIR") or HERE.parent.parent / "target") / "quick/porthole"
 CASE_SECONDS = 180
-MODULES = ["judge_cases", "stream_cases", "fault_cases", "demand_cases", "lifecycle_cases", "web_cases", "soak_cases"]
-TOOLS = ["ffmpeg", "ffprobe", "tshark", "chromium", "node"]
+MODULES = ["judge_cases", "watch_judge_cases", "stream_cases", "fault_cases", "demand_cases", "lifecycle_cases", "web_cases", "soak_cases"]
+TOOLS = ["ffmpeg", "ffprobe", "tshark", "chromium", "node", "openssl"]
 
 
 def main():
@@ -68,9 +68,13 @@ def parse():
 
 def missing_tools():
     missing = [tool for tool in TOOLS if not shutil.which(tool)]
-    gi = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
-    if subprocess.run(["/usr/bin/python3", "-c", gi], capture_output=True).returncode:
-        missing.append("GStreamer's RTSP server for /usr/bin/python3")
+    import viewers
+    for name in ("GstRtspServer", "GstWebRTC", "Nice"):
+        gi = f"import gi; from gi.repository import {name}"
+        if subprocess.run(["/usr/bin/python3", "-W", "ignore", "-c", gi], capture_output=True).returncode:
+            missing.append(f"{name} for /usr/bin/python3")
+    if not viewers.AIORTC.exists():
+        missing.append("aiortc")
     footage = Path("/usr/share/doc/opencv-doc/examples/data/vtest.avi")
     if not footage.exists() and not footage.with_suffix(".avi.gz").exists():
         missing.append("the footage of opencv-doc")

@@ -70,7 +70,7 @@ class Viewer:
         self.video = {"framesDecoded": 0, "freezeCount": None}
         self.audio = None
         self.seen, self.states, self.tasks = [], [], []
-        self.first = self.asked = self.status = self.session = self.deleted = None
+        self.first = self.asked = self.status = self.session = None
         self.headers, self.body = {}, ""
         self.pc.on("track", self.on_track)
         self.pc.on("connectionstatechange", lambda: self.states.append([time.time() * 1000, self.pc.connectionState]))
@@ -107,8 +107,12 @@ class Viewer:
         if self.request.get("sound"):
             self.pc.addTransceiver("audio", direction="recvonly")
         await self.pc.setLocalDescription(await self.pc.createOffer())
+        sdp = self.pc.localDescription.sdp
+        if self.request.get("port"):
+            # Else a server that looks for paths itself finds the direct one.
+            sdp = re.sub("a=(candidate|end-of-candidates).*\r\n", "", sdp)
         self.asked = time.monotonic()
-        self.status, self.headers, self.body = await ask("POST", self.request["url"], self.pc.localDescription.sdp)
+        self.status, self.headers, self.body = await ask("POST", self.request["url"], sdp)
         if self.status != 201:
             return False
         self.session = urljoin(self.request["url"], self.headers["location"])
@@ -136,13 +140,14 @@ class Viewer:
         pair = self.status == 201 and self.ice()._nominated.get(1)
         return {"state": self.pc.connectionState, "video": self.video | ASKED, "audio": self.audio, "status": self.status,
                 "headers": self.headers, "session": self.session, "firstDecodedMs": self.first, "firstSeenMs": self.first,
-                "states": self.states, "deleted": self.deleted, "body": self.body,
+                "states": self.states, "deleted": None, "body": self.body,
                 "pair": pair and {"remote": {"protocol": "udp", "address": pair.remote_addr[0], "port": pair.remote_addr[1]}}}
 
     async def close(self):
-        if self.session and self.request.get("end", "delete") == "delete":
-            self.deleted, _, _ = await ask("DELETE", self.session)
+        """How it stood at its end."""
         facts = await self.facts()
+        if self.session and self.request.get("end", "delete") == "delete":
+            facts["deleted"], _, _ = await ask("DELETE", self.session)
         await self.pc.close()
         return facts
 
