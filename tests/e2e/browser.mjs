@@ -1,11 +1,11 @@
 // Plays a stream, or opens a page, in headless Chromium; the request is JSON on stdin, the report JSON on stdout.
 // {url, player: "hls.js" | "native", seconds, screenshot}: a video element of our own, served from another origin.
 // {url, player: "page", seconds, screenshot, width, height, locale, mobile, tiles, tap}: the page at `url`, with its own player;
-// `tiles` videos must move (0: none is waited for), after a click on `tap`.
+// `tiles` videos must move (0: none is waited for), after a click on `tap`. `narrow` changes the page's WHEP answers (see chromium.mjs).
 import { createServer } from 'node:http';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { chromium } from 'playwright-core';
+import { launch, narrowed } from './chromium.mjs';
 
 const request = JSON.parse(readFileSync(0, 'utf8'));
 const hlsJs = readFileSync(createRequire(import.meta.url).resolve('hls.js/dist/hls.min.js'));
@@ -33,11 +33,7 @@ const server = createServer((asked, answer) => {
 });
 await new Promise((done) => server.listen(0, '127.0.0.1', done));
 
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: ['--headless=new', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required'],
-});
+const browser = await launch();
 const report = { problems: [], console: [] };
 try {
   const context = await browser.newContext({
@@ -47,23 +43,31 @@ try {
   const page = await context.newPage();
   page.on('console', (line) => { if (line.type() === 'error') report.console.push(line.text()); });
   page.on('pageerror', (error) => report.problems.push(`script error: ${error.message}`));
+  if (request.narrow) {
+    await page.route('**/whep/*', async (route) => {
+      const answer = await route.fetch();
+      await route.fulfill({ response: answer, body: narrowed(await answer.text(), request.narrow) });
+    });
+  }
   const own = request.player !== 'page';
+  const opened = Date.now();
   await page.goto(own ? `http://127.0.0.1:${server.address().port}/?${new URLSearchParams({ player: request.player, url: request.url })}` : request.url);
   if (request.tap) await page.locator(request.tap).first().click();
 
   const measure = () => page.evaluate(() => [...document.querySelectorAll('video')].map((v) => ({
     time: v.currentTime, frames: v.getVideoPlaybackQuality().totalVideoFrames, dropped: v.getVideoPlaybackQuality().droppedVideoFrames,
-    width: v.videoWidth, height: v.videoHeight, paused: v.paused, ready: v.readyState, error: v.error && v.error.message,
+    by: v.srcObject ? 'webrtc' : 'hls', width: v.videoWidth, height: v.videoHeight, paused: v.paused, ready: v.readyState, error: v.error && v.error.message,
   })));
   const wanted = request.tiles ?? 1;
   const moving = (videos) => videos.filter((v) => v.frames > 0 && v.time > 0).length >= wanted;
   const begun = Date.now();
   let before = await measure();
   while (!moving(before) && Date.now() - begun < (request.patience ?? 20) * 1000) {
-    await page.waitForTimeout(100);
+    await page.waitForTimeout(25);
     before = await measure();
   }
   report.startedAfterMs = Date.now() - begun;
+  report.openedMs = Date.now() - opened;
   await page.waitForTimeout(request.seconds * 1000);
   const after = await measure();
   report.videos = after;

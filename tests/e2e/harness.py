@@ -18,6 +18,8 @@ KEPT = Path(os.environ.get("PORTHOLE_E2E_OUT") or Path(tempfile.gettempdir()) / 
 ROOT = HERE.parent.parent
 BUILT = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "quick/porthole"
 BINARY = Path(os.environ.get("PORTHOLE_BIN") or BUILT).resolve()
+# Whether the gateway has WebRTC, and with it [webrtc] and [system] in its configuration. The one switch for the cases about it.
+WEBRTC = os.environ.get("PORTHOLE_E2E_WEBRTC", "0") == "1"
 
 
 class Place:
@@ -52,9 +54,16 @@ def failed(case):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that is free for TCP and for UDP."""
+    while True:
+        with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
+            stream.bind(("127.0.0.1", 0))
+            port = stream.getsockname()[1]
+            try:
+                datagrams.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 class Cameras:
@@ -100,12 +109,15 @@ class Cameras:
 class Gateway:
     """The program under test, with a configuration made here."""
 
-    def __init__(self, place, cameras, hls=None, web=None, start=True, output_dir=None):
+    def __init__(self, place, cameras, hls=None, web=None, webrtc=None, start=True, output_dir=None):
         self.place, self.port, self.process = place, free_port(), None
+        self.udp_port, self.state = free_port(), place.folder / "state"
         self.config = place.folder / "config.toml"
         self.log = place.folder / "porthole.log"
         self.hls_settings = {"output_dir": str(output_dir or place.hls)} | (hls or {})
         self.web_settings = {"listen": f"127.0.0.1:{self.port}"} | (web or {})
+        # Cases run side by side, and need no state of the machine's own.
+        self.webrtc_settings = {"udp_port": self.udp_port} | (webrtc or {})
         self.write(cameras)
         place.case.addCleanup(self.kill)
         if start:
@@ -113,11 +125,14 @@ class Gateway:
 
     def write(self, cameras):
         """Writes the configuration; `cameras` is a list of tables."""
-        lines = ["[web]", *(f"{key} = {toml(value)}" for key, value in self.web_settings.items()),
-                 "", "[hls]", *(f"{key} = {toml(value)}" for key, value in self.hls_settings.items())]
-        for camera in cameras:
-            lines += ["", "[[camera]]", *(f"{key} = {toml(value)}" for key, value in ({"name": camera["id"]} | camera).items())]
-        self.config.write_text("\n".join(lines) + "\n")
+        tables = [("[web]", self.web_settings), ("[hls]", self.hls_settings)]
+        if WEBRTC:
+            tables += [("[webrtc]", self.webrtc_settings), ("[system]", {"state_dir": str(self.state)})]
+        tables += [("[[camera]]", {"name": camera["id"]} | camera) for camera in cameras]
+        lines = []
+        for head, table in tables:
+            lines += [head, *(f"{key} = {toml(value)}" for key, value in table.items()), ""]
+        self.config.write_text("\n".join(lines))
 
     def start(self, wait=True):
         if not BINARY.exists():
@@ -156,8 +171,8 @@ class Gateway:
     def log_text(self):
         return self.log.read_text(errors="replace")
 
-    def get(self, path, method="GET", headers=None, timeout=15):
-        return ask(self.port, path, method, headers, timeout)
+    def get(self, path, method="GET", headers=None, timeout=15, body=None):
+        return ask(self.port, path, method, headers, timeout, body)
 
     def json(self, path):
         return self.get(path).json()
@@ -167,6 +182,17 @@ class Gateway:
 
     def url(self, camera):
         return f"http://127.0.0.1:{self.port}/hls/{camera}/index.m3u8"
+
+    def whep(self, camera):
+        return f"http://127.0.0.1:{self.port}/whep/{camera}"
+
+    def offer(self, camera, sdp, kind="application/sdp"):
+        """The answer to a WHEP offer."""
+        return self.get(f"/whep/{camera}", "POST", {"Content-Type": kind}, body=sdp)
+
+    def sessions(self):
+        """WebRTC sessions, as the API tells them."""
+        return self.json("/api/v1/webrtc/sessions")["sessions"]
 
     def terminate(self, seconds=10):
         """SIGTERM; how long the end took."""
@@ -199,11 +225,11 @@ class Answer:
         return self.json()["error"]
 
 
-def ask(port, path, method="GET", headers=None, timeout=15):
+def ask(port, path, method="GET", headers=None, timeout=15, body=None):
     begun = time.monotonic()
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
-        connection.request(method, path, headers=headers or {})
+        connection.request(method, path, body, headers or {})
         answer = connection.getresponse()
         return Answer(answer, time.monotonic() - begun)
     finally:

@@ -21,6 +21,7 @@ HERE = Path(__file__).resolve().parent
 BUILT = Path(os.environ.get("CARGO_TARGET_DIR") or HERE.parent.parent / "target") / "quick/porthole"
 CASE_SECONDS = 180
 MODULES = ["judge_cases", "watch_judge_cases", "stream_cases", "fault_cases", "demand_cases", "lifecycle_cases", "web_cases", "soak_cases"]
+WEBRTC_MODULES = ["webrtc_cases", "whep_cases", "webrtc_fault_cases"]
 TOOLS = ["ffmpeg", "ffprobe", "tshark", "chromium", "node", "openssl"]
 
 
@@ -84,13 +85,14 @@ def missing_tools():
 
 
 def find_cases():
+    import harness
     def flat(suite):
         for item in suite:
             if isinstance(item, unittest.TestSuite):
                 yield from flat(item)
             else:
                 yield item
-    return list(flat(unittest.defaultTestLoader.loadTestsFromNames(MODULES)))
+    return list(flat(unittest.defaultTestLoader.loadTestsFromNames(MODULES + (WEBRTC_MODULES if harness.WEBRTC else []))))
 
 
 def run_here(name):
