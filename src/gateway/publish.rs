@@ -58,6 +58,11 @@ pub(super) async fn run(sources: Sources, board: Arc<StatusBoard>, started: Inst
 
 fn snapshot(sources: &Sources, usage: Usage, started: Instant, fresh: bool) -> Snapshot {
     let (at, facts) = (now(), sources.facts.borrow().clone());
+    for id in sources.webrtc.take_news() {
+        if let Some((entry, _)) = sources.cameras.borrow().iter().find(|(entry, _)| entry.plan.camera.id == id) {
+            entry.record.forget_status();
+        }
+    }
     let entries = sources.cameras.borrow();
     let cameras =
         entries.iter().map(|(entry, _)| entry.record.status(at, fresh, || sources.webrtc.camera_status(entry)));

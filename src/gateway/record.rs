@@ -102,8 +102,13 @@ impl Record {
     }
 
     fn on_change(&self) {
-        self.status.borrow_mut().take();
+        self.forget_status();
         self.changed.notify_one();
+    }
+
+    /// What [`status`](Self::status) told last does not hold any more.
+    pub(super) fn forget_status(&self) {
+        self.status.borrow_mut().take();
     }
 
     /// True while pictures arrive.

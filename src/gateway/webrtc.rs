@@ -30,7 +30,20 @@ const CERTIFICATE: &str = "webrtc-certificate";
 /// The output, running or not; shared on the media thread.
 pub(super) struct Output {
     running: RefCell<Option<Running>>,
+    news: Rc<News>,
+}
+
+/// What the status has to be made anew for.
+struct News {
+    cameras: RefCell<Vec<StreamId>>,
     changed: Rc<Notify>,
+}
+
+impl News {
+    fn of(&self, camera: StreamId) {
+        self.cameras.borrow_mut().push(camera);
+        self.changed.notify_one();
+    }
 }
 
 struct Running {
@@ -49,7 +62,12 @@ enum State {
 impl Output {
     /// An output that is off.
     pub(super) fn new(changed: Rc<Notify>) -> Self {
-        Self { running: RefCell::new(None), changed }
+        Self { running: RefCell::new(None), news: Rc::new(News { cameras: RefCell::default(), changed }) }
+    }
+
+    /// Cameras whose WebRTC status is not what it was.
+    pub(super) fn take_news(&self) -> Vec<StreamId> {
+        self.news.cameras.take()
     }
 
     /// Starts what `plan` says, after it ended what runs.
@@ -62,7 +80,7 @@ impl Output {
             args: [].into(),
         })));
         let supervisor =
-            executor.spawn(supervise(plan.clone(), Rc::clone(&state), Rc::clone(&self.changed), Rc::clone(executor)));
+            executor.spawn(supervise(plan.clone(), Rc::clone(&state), Rc::clone(&self.news), Rc::clone(executor)));
         *self.running.borrow_mut() = Some(Running { plan, state, _supervisor: supervisor });
     }
 
@@ -123,7 +141,6 @@ impl Output {
         let ended = self.serving(|webrtc| webrtc.hang_up(camera, session.bits())).unwrap_or(false);
         if ended {
             log::info!("WebRTC session {session:?} ended by request");
-            self.changed.notify_one();
         }
         ended
     }
@@ -187,18 +204,13 @@ impl Output {
 }
 
 /// Serves until dropped; what keeps it from starting is shown and tried again.
-async fn supervise(
-    plan: WebRtcPlan,
-    state: Rc<RefCell<State>>,
-    changed: Rc<Notify>,
-    executor: Rc<LocalExecutor<'static>>,
-) {
+async fn supervise(plan: WebRtcPlan, state: Rc<RefCell<State>>, news: Rc<News>, executor: Rc<LocalExecutor<'static>>) {
     let mut said = None;
     loop {
-        let fault = match start(&plan, &executor) {
+        let fault = match start(&plan, &executor, &news) {
             Ok(webrtc) => {
                 *state.borrow_mut() = State::Serving(webrtc.clone());
-                changed.notify_one();
+                news.changed.notify_one();
                 webrtc.run().await;
                 return;
             }
@@ -209,12 +221,12 @@ async fn supervise(
             said = Some(fault.sentence.clone());
         }
         *state.borrow_mut() = State::Failed(fault);
-        changed.notify_one();
+        news.changed.notify_one();
         sleep(RETRY).await;
     }
 }
 
-fn start(plan: &WebRtcPlan, executor: &Rc<LocalExecutor<'static>>) -> Result<WebRtc, Fault> {
+fn start(plan: &WebRtcPlan, executor: &Rc<LocalExecutor<'static>>, news: &Rc<News>) -> Result<WebRtc, Fault> {
     let fault = |code, sentence: String| Fault { code, args: [("error", sentence.clone())].into(), sentence };
     let certificate =
         certificate(plan.state_dir.as_deref()).map_err(|sentence| fault("webrtc_certificate", sentence))?;
@@ -225,7 +237,8 @@ fn start(plan: &WebRtcPlan, executor: &Rc<LocalExecutor<'static>>) -> Result<Web
         tcp_buffer_bytes: plan.tcp_buffer_bytes,
         max_viewers: plan.max_viewers,
     };
-    let webrtc = WebRtc::bind(&settings, certificate, Rc::clone(executor))
+    let news = Rc::clone(news);
+    let webrtc = WebRtc::bind(&settings, certificate, Rc::clone(executor), move |camera| news.of(camera))
         .map_err(|error| fault("webrtc_port", error.to_string()))?;
     let tcp = plan.tcp_port.map_or(String::new(), |port| format!(" and TCP port {port}"));
     log::info!("WebRTC on UDP port {}{tcp}", plan.udp_port);

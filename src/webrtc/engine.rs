@@ -65,6 +65,8 @@ pub(super) struct Engine {
     by_path: HashMap<(SocketAddr, bool), u128>,
     streams: BTreeMap<StreamId, Stream>,
     counters: Counters,
+    /// Cameras whose sessions came, went or found their path since the last [`take_changes`](Self::take_changes).
+    changes: Vec<StreamId>,
 }
 
 impl Engine {
@@ -78,6 +80,7 @@ impl Engine {
             by_path: HashMap::new(),
             streams: BTreeMap::new(),
             counters: Counters::default(),
+            changes: Vec::new(),
         }
     }
 
@@ -116,6 +119,7 @@ impl Engine {
         self.by_ufrag.insert(ufrag.clone(), id);
         let session = Session { camera: request.camera, peer, ufrag, paths: Vec::new(), started: false };
         self.sessions.insert(id, session);
+        self.changes.push(request.camera);
         Ok((id, answer))
     }
 
@@ -261,11 +265,14 @@ impl Engine {
             self.remove(id);
             return;
         }
-        remember_path(session, id, &mut self.by_path);
+        if remember_path(session, id, &mut self.by_path) {
+            self.changes.push(session.camera);
+        }
         let Some(stream) = self.streams.get(&session.camera) else { return };
         let (peer, kept) = (&mut session.peer, stream.kept());
         if peer.is_connected() && !session.started {
             session.started = true;
+            self.changes.push(session.camera);
             peer.viewer.start(&kept, now);
         }
         if peer.take_key_frame_request() {
@@ -284,10 +291,16 @@ impl Engine {
     fn remove(&mut self, id: u128) {
         let Some(session) = self.sessions.remove(&id) else { return };
         self.counters.add(session.peer.facts(), session.peer.viewer.skips());
+        self.changes.push(session.camera);
         self.by_ufrag.remove(&session.ufrag);
         for path in session.paths {
             self.by_path.remove(&path);
         }
+    }
+
+    /// Cameras whose sessions came, went or found their path.
+    pub(super) fn take_changes(&mut self) -> Vec<StreamId> {
+        std::mem::take(&mut self.changes)
     }
 
     /// Every session, oldest first.
@@ -322,11 +335,11 @@ fn named(bytes: &[u8], by_ufrag: &HashMap<String, u128>) -> Option<u128> {
     by_ufrag.get(ours).copied()
 }
 
-/// Datagrams that carry no user name come on the paths that the peer has used.
-fn remember_path(session: &mut Session, id: u128, by_path: &mut HashMap<(SocketAddr, bool), u128>) {
-    let Some(path) = session.peer.facts().path.map(|path| (path.remote, path.tcp)) else { return };
+/// Datagrams that carry no user name come on the paths that the peer has used. True when it took another one.
+fn remember_path(session: &mut Session, id: u128, by_path: &mut HashMap<(SocketAddr, bool), u128>) -> bool {
+    let Some(path) = session.peer.facts().path.map(|path| (path.remote, path.tcp)) else { return false };
     if session.paths.last() == Some(&path) {
-        return;
+        return false;
     }
     session.paths.retain(|known| *known != path);
     session.paths.push(path);
@@ -334,6 +347,7 @@ fn remember_path(session: &mut Session, id: u128, by_path: &mut HashMap<(SocketA
         by_path.remove(&session.paths.remove(0));
     }
     by_path.insert(path, id);
+    true
 }
 
 /// Session id, ICE user name fragment and password (RFC 8445 section 5.3: 24 and 128 bits at least), first RTP time.

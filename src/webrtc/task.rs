@@ -80,10 +80,11 @@ struct Inner {
     rearm: Notify,
     feeds: RefCell<BTreeMap<StreamId, Task<()>>>,
     executor: Rc<LocalExecutor<'static>>,
+    on_change: Box<dyn Fn(StreamId)>,
 }
 
 impl WebRtc {
-    /// Takes the ports.
+    /// Takes the ports. `on_change` is told the camera whenever one of its sessions came, went or found its path.
     ///
     /// # Errors
     /// When a port is taken or not allowed.
@@ -91,6 +92,7 @@ impl WebRtc {
         settings: &Settings,
         certificate: Certificate,
         executor: Rc<LocalExecutor<'static>>,
+        on_change: impl Fn(StreamId) + 'static,
     ) -> Result<Self, SocketError> {
         let Settings { udp_port, tcp_port, tcp_connections, tcp_buffer_bytes, max_viewers } = *settings;
         let sockets = Sockets::bind(&socket::Settings {
@@ -108,6 +110,7 @@ impl WebRtc {
             rearm: Notify::new(),
             feeds: RefCell::default(),
             executor,
+            on_change: Box::new(on_change),
         };
         Ok(Self { inner: Rc::new(inner) })
     }
@@ -117,7 +120,7 @@ impl WebRtc {
         let inner = &self.inner;
         let receive = inner.sockets.run(
             |path, bytes| inner.engine(|engine, now, out| engine.handle_datagram(path, bytes, now, out)),
-            |path| inner.engine.borrow_mut().on_closed(path),
+            |path| inner.engine(|engine, _, _| engine.on_closed(path)),
         );
         futures_lite::future::or(receive, inner.keep_time()).await;
     }
@@ -193,6 +196,11 @@ impl Inner {
         };
         if late {
             self.rearm.notify_one();
+        }
+        let changes = engine.take_changes();
+        drop(engine);
+        for camera in changes {
+            (self.on_change)(camera);
         }
         result
     }
