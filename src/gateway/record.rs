@@ -13,7 +13,7 @@ use crate::ingest::{Cause, Event, Meter, SkippedSound, Warning, shown_url};
 use crate::media::{AudioCodec, StreamFormat};
 
 /// Why sound that was taken from the camera is not in HLS.
-const NOT_IN_HLS: &str = "HLS carries AAC only: for sound in HLS choose AAC in the camera";
+const NOT_IN_HLS: &str = "HLS carries AAC only, WebRTC plays it: for sound in HLS choose AAC in the camera";
 
 /// One camera's record. Shared on the media thread.
 pub(super) struct Record {
@@ -241,7 +241,7 @@ mod tests {
         assert_eq!(audio(&record, now), Some(("AAC".to_owned(), true, None)));
         for (codec, name) in [(AudioCodec::Pcma, "PCMA"), (AudioCodec::Pcmu, "PCMU")] {
             record.on_event(format(Some(codec)), now);
-            let reason = "HLS carries AAC only: for sound in HLS choose AAC in the camera".to_owned();
+            let reason = "HLS carries AAC only, WebRTC plays it: for sound in HLS choose AAC in the camera".to_owned();
             assert_eq!(audio(&record, now), Some((name.to_owned(), false, Some(reason))));
         }
         let reason = SkipReason::Codec { codec: "OPUS".to_owned() };

@@ -1,4 +1,5 @@
-//! str0m's SDP answer in, the browser's out: candidates ranked in the order in which they are named. RFC 8445 section 5.1.2.1.
+//! str0m's SDP answer in, the browser's out: candidates ranked in the order in which they are named, and their end told.
+//! RFC 8445 section 5.1.2.1, RFC 8840 section 8.2.
 
 use std::borrow::Cow;
 
@@ -15,9 +16,14 @@ const MOST_TCP: u32 = PASSIVE | 0x1FFF;
 pub(super) fn rank_candidates(answer: &str) -> String {
     let (mut udp, mut tcp) = (MOST_UDP, MOST_TCP);
     let mut text = String::with_capacity(answer.len());
-    for line in answer.lines() {
+    let mut lines = answer.lines().peekable();
+    while let Some(line) = lines.next() {
         text.push_str(&ranked(line, &mut udp, &mut tcp).unwrap_or(Cow::Borrowed(line)));
         text.push_str("\r\n");
+        let is_candidate = |line: &str| line.starts_with("a=candidate:");
+        if is_candidate(line) && !lines.peek().is_some_and(|next| is_candidate(next)) {
+            text.push_str("a=end-of-candidates\r\n");
+        }
     }
     text
 }
@@ -41,12 +47,13 @@ mod tests {
     fn the_first_candidate_of_each_kind_comes_first() {
         let answer = "v=0\r\na=candidate:a 1 udp 2130706175 10.0.0.1 8189 typ host\r\n\
             a=candidate:b 1 udp 2130706431 fd00::2 8189 typ host\r\n\
-            a=candidate:c 1 tcp 1526725375 10.0.0.1 8189 typ host tcptype passive\r\na=candidate:broken\r\n";
+            a=candidate:c 1 tcp 1526725375 10.0.0.1 8189 typ host tcptype passive\r\na=candidate:broken\r\na=mid:0\r\n";
         assert_eq!(
             rank_candidates(answer),
             "v=0\r\na=candidate:a 1 udp 2130706431 10.0.0.1 8189 typ host\r\n\
              a=candidate:b 1 udp 2130706175 fd00::2 8189 typ host\r\n\
-             a=candidate:c 1 tcp 1520435199 10.0.0.1 8189 typ host tcptype passive\r\na=candidate:broken\r\n"
+             a=candidate:c 1 tcp 1520435199 10.0.0.1 8189 typ host tcptype passive\r\na=candidate:broken\r\n\
+             a=end-of-candidates\r\na=mid:0\r\n"
         );
     }
 }

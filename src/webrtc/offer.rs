@@ -26,6 +26,9 @@ pub(super) fn read(text: &str) -> Result<Offered, String> {
     if let Some(number) = lines.iter().position(|line| line.chars().any(char::is_control)) {
         return Err(format!("line {} has control characters", number + 1));
     }
+    if !lines.iter().any(|line| is_fingerprint(line)) {
+        return Err("it has no SHA-256 fingerprint of the browser's certificate (a=fingerprint:sha-256 ...)".to_owned());
+    }
     let sections = sections(&lines);
     check_sections(&sections)?;
     let video = sections.iter().find(|section| section.kind() == "video");
@@ -98,6 +101,14 @@ fn sections<'a>(lines: &[&'a str]) -> Vec<Section<'a>> {
     sections
 }
 
+/// RFC 8122 section 5. str0m compares SHA-256 only.
+fn is_fingerprint(line: &str) -> bool {
+    let value = line.strip_prefix("a=fingerprint:").and_then(|value| value.split_once(' '));
+    let Some((_, digits)) = value.filter(|(hash, _)| hash.eq_ignore_ascii_case("sha-256")) else { return false };
+    let pairs: Vec<&str> = digits.trim_end().split(':').collect();
+    pairs.len() == 32 && pairs.iter().all(|pair| pair.len() == 2 && u8::from_str_radix(pair, 16).is_ok())
+}
+
 /// A server that is ICE-lite learns addresses from the checks that reach it: what the browser says of its own is not needed.
 fn without_candidates(lines: &[&str]) -> String {
     let candidate = |line: &&&str| line.starts_with("a=candidate:") || line.starts_with("a=end-of-candidates");
@@ -129,9 +140,14 @@ mod tests {
 
     #[test]
     fn what_cannot_be_used_is_told_why() {
-        let refusal = |text: &str| read(text).err().unwrap();
+        let print = format!("a=fingerprint:sha-256 {}\r\n", ["AB"; 32].join(":"));
+        let refusal = |text: &str| read(&text.replacen("v=0\r\n", &format!("v=0\r\n{print}"), 1)).err().unwrap();
         assert_eq!(refusal(""), "it does not start with \"v=0\"");
         assert_eq!(refusal("v=0\r\n"), "it has no video section");
+        for wrong in ["", "a=fingerprint:sha-256 AB:CD\r\n", "a=fingerprint:sha-1 AB\r\n"] {
+            let reason = read(&format!("v=0\r\n{wrong}m=video 9 UDP/TLS/RTP/SAVPF 96\r\n")).err().unwrap();
+            assert!(reason.starts_with("it has no SHA-256 fingerprint"), "{wrong}: {reason}");
+        }
         assert_eq!(refusal("v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\n"), "it has no video section");
         assert_eq!(
             refusal("v=0\r\nm=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n"),
@@ -142,8 +158,8 @@ mod tests {
             "its video section wants to send; ask with recvonly"
         );
         assert_eq!(refusal("v=0\r\nm=text 9 RTP/AVP 0\r\n"), "it has a section of the kind \"text\"");
-        assert_eq!(refusal("v=0\r\na=\u{7}\r\n"), "line 2 has control characters");
-        assert_eq!(refusal(&format!("v=0\r\na={}\r\n", "x".repeat(3000))), "line 2 has more than 2048 characters");
+        assert_eq!(refusal("v=0\r\na=\u{7}\r\n"), "line 3 has control characters");
+        assert_eq!(refusal(&format!("v=0\r\na={}\r\n", "x".repeat(3000))), "line 3 has more than 2048 characters");
         assert!(refusal(&format!("v=0\r\n{}", "m=audio 9 RTP/AVP 0\r\n".repeat(9))).contains("9 media sections"));
     }
 }
