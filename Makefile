@@ -41,7 +41,7 @@ e2e: tools build
 soak: tools build
 	/usr/bin/python3 tests/e2e/run.py --binary $(PORTHOLE) --only soak --soak 15
 
-## What the tests need and a fresh Debian 12 with Rust lacks: GStreamer's RTSP server, ffmpeg, tshark, Chromium, node.
+## What the tests need and a fresh Debian 12 with Rust lacks: GStreamer (RTSP server, WebRTC), ffmpeg, tshark, Chromium, node, aiortc.
 tools:
 	tests/install-tools.sh
 
@@ -50,6 +50,8 @@ bench: release
 	tests/install-tools.sh bench
 	cargo bench --locked --profile $(PROFILE)
 	/usr/bin/python3 benches/cameras/run.py --binary $(TARGET_DIR)/release/porthole
+	cargo build --locked --profile $(PROFILE) --example viewers
+	/usr/bin/python3 benches/viewers/run.py --binary $(TARGET_DIR)/release/porthole --client $(TARGET_DIR)/$(PROFILE)/examples/viewers
 
 clean:
 	cargo clean

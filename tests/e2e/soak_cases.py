@@ -1,5 +1,6 @@
 """Minutes of running, players and faults included, without growth. `run.py --soak 15` makes it long."""
 
+import itertools
 import os
 import threading
 import time
@@ -7,6 +8,9 @@ import unittest
 
 import harness
 import judges
+import viewers
+import watch_judges
+from whep_cases import OFFER
 
 
 class Soak(unittest.TestCase):
@@ -38,7 +42,26 @@ class Soak(unittest.TestCase):
             while not stop.wait(15):
                 flaky.do("drop")
 
+        def come_and_go():
+            """Browsers that ask and never come, that leave at once, and that watch for a while."""
+            try:
+                for turn in itertools.count():
+                    answer = gateway.offer("main", OFFER)
+                    self.assertIn(answer.status, (201, 503), answer.body)
+                    if answer.status == 201 and turn % 3:
+                        gateway.get(answer.headers["Location"], "DELETE")
+                    if turn % 40 == 0:
+                        viewers.aiortc(place, gateway.whep("flaky"), seconds=3, end="leave" if turn % 80 else "delete").report()
+                    if stop.wait(0.5):
+                        return
+            except Exception as error:
+                problems.append(error)
+
         threads = [threading.Thread(target=watch, args=(capture,)) for capture in captures.values()] + [threading.Thread(target=annoy)]
+        if harness.WEBRTC:
+            watching = viewers.aiortc(place, gateway.whep("aac"), seconds=seconds - 5)
+            watching.playing()
+            threads.append(threading.Thread(target=come_and_go))
         for thread in threads:
             thread.start()
         try:
@@ -55,6 +78,8 @@ class Soak(unittest.TestCase):
             for thread in threads:
                 thread.join()
         self.assertEqual(problems, [])
+        if harness.WEBRTC:
+            watch_judges.plays(watching.report(), seconds - 5)
         kept = [capture.kept for capture in captures.values()]
         self.assertTrue(all(kept), f"segments that left a playlist, fetched late: {kept}")
         harness.note(f"first {first}")

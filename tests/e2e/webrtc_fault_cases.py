@@ -139,6 +139,27 @@ class Hostile(unittest.TestCase):
         self.unharmed(facts)
         watch_judges.plays(viewers.aiortc(self.place, self.gateway.whep("cam"), seconds=3).report(), 3)
 
+    def test_2000_sessions_leave_nothing_behind(self):
+        """Those that are ended, and those that nobody comes to. (`viewers cycles` in benches/ does it with whole handshakes.)"""
+        self.watched()
+
+        def come_and_go(times):
+            for _ in range(times):
+                answer = self.gateway.offer("cam", OFFER)
+                self.assertEqual(answer.status, 201, answer.body)
+                self.assertEqual(self.gateway.get(answer.headers["Location"], "DELETE").status, 200)
+
+        come_and_go(200)
+        facts = harness.process_facts(self.gateway.process.pid)
+        come_and_go(1800)
+        self.assertEqual(self.gateway.sessions(), [])
+        now = harness.process_facts(self.gateway.process.pid)
+        harness.note(f"private memory before {facts['anon'] >> 10} KiB, after {now['anon'] >> 10} KiB")
+        self.assertLess(now["anon"] - facts["anon"], 512 << 10)
+        self.assertEqual((now["threads"], now["files"]), (facts["threads"], facts["files"]))
+
+    test_2000_sessions_leave_nothing_behind.takes = 30
+
     def test_datagrams_of_strangers(self):
         self.watched()
         viewer = viewers.chromium(self.place, self.gateway.whep("cam"), seconds=12)
