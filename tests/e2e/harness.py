@@ -190,9 +190,13 @@ class Gateway:
         """The answer to a WHEP offer."""
         return self.get(f"/whep/{camera}", "POST", {"Content-Type": kind}, body=sdp)
 
-    def sessions(self):
-        """WebRTC sessions, as the API tells them."""
-        return self.json("/api/v1/webrtc/sessions")["sessions"]
+    def sessions(self, count=None):
+        """WebRTC sessions, as the API tells them: as they were at most a second ago, so that `count` of them are waited for."""
+        def found():
+            return self.json("/api/v1/webrtc/sessions")["sessions"]
+        if count is not None:
+            self.wait_for(lambda: len(found()) == count, f"{count} sessions in the list", 2.5)
+        return found()
 
     def terminate(self, seconds=10):
         """SIGTERM; how long the end took."""

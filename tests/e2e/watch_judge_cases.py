@@ -25,7 +25,7 @@ class WatchJudges(unittest.TestCase):
         watch_judges.goes_on(samples)
         self.refuses("stands still", watch_judges.goes_on, [*samples, samples[-1]])
         report = viewer.report()
-        watch_judges.plays(report, 5)
+        watch_judges.plays(report, 5, replayed=1)
         watch_judges.deleted(report)
         watch_judges.starts(report, 1500)
         self.refuses("first picture", watch_judges.starts, report, 1)
@@ -41,6 +41,9 @@ class WatchJudges(unittest.TestCase):
         broken = copy.deepcopy(report)
         broken["viewers"][0]["audio"]["totalAudioEnergy"] = 0.0001
         self.refuses("silence", watch_judges.sounds, broken, 5)
+        broken = copy.deepcopy(report)
+        broken["viewers"][0]["video"]["framesDropped"] = 60
+        self.refuses("60 of .* pictures dropped", watch_judges.plays, broken, 5)
         broken = copy.deepcopy(report)
         broken["viewers"][0]["seen"].reverse()
         self.refuses("was seen after", watch_judges.order, broken["viewers"][0], "numbered")
@@ -60,7 +63,7 @@ class WatchJudges(unittest.TestCase):
         stalled = viewers.Reference(self.place, clip="quick", stall=[2, 2])
         report = viewers.chromium(self.place, stalled.url, numbers=True, end="close").report()
         self.refuses("pictures decoded|freezes", watch_judges.plays, report, 5)
-        self.refuses("[1-9] freezes", watch_judges.plays, report, 0)
+        self.refuses("[1-9] freezes", watch_judges.plays, report, 0, freezes=0)
         self.refuses("cannot be read", watch_judges.latencies, report["viewers"][0], stalled.pushes())
         self.refuses("DELETE answered None", watch_judges.deleted, report)
         late = viewers.Reference(self.place, stall=[0, 2], expose=False)

@@ -43,7 +43,7 @@ class Viewers(Watching):
         viewer.playing()
         viewer.sample()
         viewer.sample()
-        [session] = self.gateway.sessions()
+        [session] = self.gateway.sessions(1)
         self.assertEqual((session["camera"], session["transport"], session["codec"]), ("cam", "udp", "H.264"))
         self.assertIn(session["ice_state"], ("connected", "completed"))
         self.assertRegex(session["remote"], r"^[0-9a-f.:\[\]]+:\d+$")
@@ -51,7 +51,7 @@ class Viewers(Watching):
         self.assertGreater(session["bytes"], 20000)
         self.assertLess(session["since_seconds"], 10)
         report = viewer.report()
-        self.note("Chromium", watch_judges.plays(report, 8) | watch_judges.live(report, self.pushes()))
+        self.note("Chromium", watch_judges.plays(report, 8, freezes=0) | watch_judges.live(report, self.pushes()))
         watch_judges.starts(report, 1000)
         watch_judges.deleted(report)
         [seen] = report["viewers"]
@@ -62,13 +62,15 @@ class Viewers(Watching):
         self.none_is_left()
         self.assertEqual(self.cameras.counts("/live")["play"], 1, "HLS and WebRTC together make one session")
 
+    test_chromium_plays.alone = True
+
     def note(self, who, measured):
         harness.note(f"{who}: {measured}")
 
     def test_chromium_plays_high_profile_1080p(self):
         self.watched("main")
         report = viewers.chromium(self.place, self.url, seconds=8).report()
-        watch_judges.plays(report, 8)
+        watch_judges.plays(report, 8, freezes=0)
         [seen] = report["viewers"]
         self.assertEqual((seen["video"]["frameWidth"], seen["video"]["frameHeight"]), (1920, 1080))
 
@@ -78,7 +80,7 @@ class Viewers(Watching):
         self.watched("pcma")
         viewer = viewers.chromium(self.place, self.url, seconds=8, sound=True)
         viewer.playing()
-        [session] = self.gateway.sessions()
+        [session] = self.gateway.sessions(1)
         self.assertEqual(session["sound"], "PCMA")
         report = viewer.report()
         watch_judges.plays(report, 8)
@@ -117,10 +119,10 @@ class Viewers(Watching):
         self.watched("small")
         viewer = viewers.chromium(self.place, self.url, viewers=16, seconds=10, patience=30)
         viewer.playing()
-        self.assertEqual(len(self.gateway.sessions()), 16)
+        self.gateway.sessions(16)
         report = viewer.report()
-        # Sixteen decoders on a small machine may stumble once; the gateway must not.
-        self.note("16 viewers", watch_judges.plays(report, 10, count=16, freezes=1))
+        # Sixteen decoders on a small machine may stumble; the gateway must not.
+        self.note("16 viewers", watch_judges.plays(report, 10, count=16))
         watch_judges.deleted(report)
         self.assertEqual([seen["video"]["packetsLost"] for seen in report["viewers"]], [0] * 16)
         self.none_is_left()
@@ -132,7 +134,7 @@ class Viewers(Watching):
         self.watched()
         viewer = viewers.chromium(self.place, self.url, seconds=6, candidates="tcp", numbers=True)
         viewer.playing()
-        self.assertEqual(self.gateway.sessions()[0]["transport"], "tcp")
+        self.gateway.wait_for(lambda: self.gateway.sessions(1)[0]["transport"] == "tcp", "the session to be told as one over TCP", 3)
         report = viewer.report()
         self.note("Chromium over TCP", watch_judges.plays(report, 6) | watch_judges.live(report, self.pushes()))
         [seen] = report["viewers"]
@@ -153,7 +155,7 @@ class Start(Watching):
         first = watch_judges.latencies(seen, self.pushes())[0]
         harness.note(f"GOP 10 s: first picture after {watch_judges.starts(report, 1000):.0f} ms, {first[1]:.1f} s old; "
                      f"then {watch_judges.live(report, self.pushes(), within=2, clip='numbered10')}")
-        watch_judges.plays(report, 6)
+        watch_judges.plays(report, 6, freezes=0, replayed=250)
 
     test_first_picture_does_not_wait_for_the_next_key_frame.alone = True
 
@@ -194,7 +196,7 @@ class Trouble(Watching):
                 viewer = client(self.place, self.url, seconds=12, port=proxy.port)
                 viewer.playing()
                 samples = [viewer.sample() for _ in range(8)]
-                [session] = self.gateway.sessions()
+                [session] = self.gateway.sessions(1)
                 self.assertGreater(session["nacks"], 10)
                 report = viewer.report()
                 harness.note(f"{client.__name__} under loss: {watch_judges.recovers(report, 12)}, {proxy.counts()}")
@@ -216,7 +218,7 @@ class Trouble(Watching):
         self.watched()
         viewer = viewers.chromium(self.place, self.url, seconds=90)
         viewer.playing()
-        [before] = self.gateway.sessions()
+        [before] = self.gateway.sessions(1)
         self.cameras.stop()
         self.gateway.wait_for_state("cam", "waiting")
         time.sleep(3)
@@ -224,7 +226,7 @@ class Trouble(Watching):
         self.cameras.start()
         took = viewer.wait_until(lambda seen: seen["video"]["framesDecoded"] > still + 25, "the picture to return", 40)
         watch_judges.goes_on([viewer.sample() for _ in range(4)])
-        [after] = self.gateway.sessions()
+        [after] = self.gateway.sessions(1)
         self.assertEqual(after["session"], before["session"])
         harness.note(f"the picture returned within {took:.1f} s")
         report = viewer.end()
@@ -263,7 +265,7 @@ class Trouble(Watching):
         self.watched()
         viewer = viewers.chromium(self.place, self.url, seconds=2, end="close")
         viewer.playing()
-        self.assertEqual(len(self.gateway.sessions()), 1)
+        self.gateway.sessions(1)
         self.assertIsNone(viewer.report()["viewers"][0]["deleted"])
         harness.note(f"closed tab: noticed after {self.none_is_left(MOST_VANISHED):.1f} s")
 
@@ -271,8 +273,8 @@ class Trouble(Watching):
         self.watched()
         viewer = viewers.aiortc(self.place, self.url, seconds=60)
         viewer.playing()
+        self.gateway.sessions(1)
         viewer.kill()
-        self.assertEqual(len(self.gateway.sessions()), 1)
         harness.note(f"lost power: noticed after {self.none_is_left(MOST_VANISHED):.1f} s")
         self.assertGreaterEqual(self.gateway.json("/api/v1/status")["webrtc"]["counters"]["vanished"], 1)
 
@@ -280,10 +282,10 @@ class Trouble(Watching):
         self.watched()
         viewer = viewers.chromium(self.place, self.url, seconds=60)
         viewer.playing()
-        [session] = self.gateway.sessions()
+        [session] = self.gateway.sessions(1)
         path = f"/api/v1/webrtc/sessions/{session['session']}"
         self.assertEqual(self.gateway.get(path, "DELETE").status, 200)
-        self.assertEqual(self.gateway.sessions(), [])
+        self.gateway.sessions(0)
         counts = [viewer.sample()["viewers"][0]["video"]["framesDecoded"] for _ in range(4)]
         self.assertEqual(counts[-2], counts[-1], "pictures go on")
         self.assertEqual(self.gateway.get(path, "DELETE").status, 404)

@@ -38,7 +38,7 @@ class Whep(unittest.TestCase):
         self.assertLessEqual({"location", "etag", "link"}, exposed)
         sdp = answer.body.decode()
         self.assertTrue(sdp.startswith("v=0\r\n"))
-        for line in ("a=ice-lite", "a=sendonly", "a=rtcp-mux", "a=end-of-candidates"):
+        for line in ("a=ice-lite", "a=sendonly", "a=rtcp-mux"):
             self.assertIn(f"{line}\r\n", sdp)
         # One answer for each medium of the offer, in its order and under its name; H.264 under numbers that were offered.
         self.assertEqual([line.split()[0] for line in re.findall(r"^m=.*", sdp, re.M)], ["m=video", "m=audio"])
@@ -55,18 +55,21 @@ class Whep(unittest.TestCase):
     def test_each_path_and_method(self):
         self.gateway_with()
         session, sdp = self.opened(), {"Content-Type": "application/sdp"}
+        self.gateway.sessions(1)
         nobody = "/whep/cam/" + "0" * 32
         for method, path, headers, body, status in [
             ("OPTIONS", "/whep/cam", {"Origin": "http://a", "Access-Control-Request-Method": "POST"}, None, 204),
             ("OPTIONS", session, {"Origin": "http://a", "Access-Control-Request-Method": "DELETE"}, None, 204),
-            ("GET", "/whep/cam", {}, None, 405),
+            ("GET", "/whep/cam", {}, None, 204),
+            ("HEAD", "/whep/cam", {}, None, 204),
             ("PUT", "/whep/cam", sdp, OFFER, 405),
             ("POST", "/whep/nobody", sdp, OFFER, 404),
             ("POST", "/whep/cam", {"Content-Type": "application/json"}, OFFER, 415),
             ("POST", "/whep/cam", {}, OFFER, 415),
             ("POST", "/whep/cam", sdp, b"v=0\r\n", 400),
             ("POST", "/whep/cam", {"Content-Type": "Application/SDP; charset=utf-8"}, OFFER, 201),
-            ("GET", session, {}, None, 405),
+            ("GET", session, {}, None, 204),
+            ("GET", nobody, {}, None, 404),
             ("PATCH", session, {"Content-Type": "application/trickle-ice-sdpfrag", "If-Match": "*"}, b"a=ice-ufrag:x\r\n", 405),
             ("POST", session, sdp, OFFER, 405),
             ("DELETE", "/whep/cam", {}, None, 405),
@@ -85,7 +88,7 @@ class Whep(unittest.TestCase):
                 if status == 405:
                     right = {"POST", "OPTIONS"} if path == "/whep/cam" else {"DELETE", "OPTIONS"}
                     self.assertLessEqual(right, {word.strip() for word in answer.headers["Allow"].split(",")})
-                if status == 204:
+                if method == "OPTIONS":
                     self.assertLessEqual({"POST", "DELETE"}, {word.strip() for word in answer.headers["Access-Control-Allow-Methods"].split(",")})
                     self.assertIn("content-type", answer.headers["Access-Control-Allow-Headers"].lower())
 
@@ -93,7 +96,7 @@ class Whep(unittest.TestCase):
         self.gateway_with()
         self.assertEqual(self.gateway.json("/api/v1/webrtc/sessions"), {"sessions": []})
         path = self.opened()
-        [session] = self.gateway.sessions()
+        [session] = self.gateway.sessions(1)
         self.assertEqual(session["session"], path.rsplit("/", 1)[1])
         self.assertLessEqual({"session", "camera", "since_seconds", "remote", "transport", "ice_state", "rtt_ms", "loss", "packets", "bytes",
                               "nacks", "plis", "skips", "codec", "sound"}, set(session))
@@ -101,7 +104,7 @@ class Whep(unittest.TestCase):
         self.assertEqual(self.gateway.camera("cam")["webrtc"]["viewers"], 1)
         self.assertEqual(self.gateway.get("/api/v1/webrtc/sessions/" + "0" * 32, "DELETE").status, 404)
         self.assertEqual(self.gateway.get(f"/api/v1/webrtc/sessions/{session['session']}", "DELETE").status, 200)
-        self.assertEqual(self.gateway.sessions(), [])
+        self.gateway.sessions(0)
         self.assertEqual(self.gateway.get(path, "DELETE").status, 404)
         self.assertNotIn("a=ice-pwd", self.gateway.log_text())
         self.assertNotIn(session["session"], self.gateway.log_text(), "whoever reads the log could end the session")
@@ -109,6 +112,7 @@ class Whep(unittest.TestCase):
     def test_session_that_nobody_comes_to_is_given_up(self):
         self.gateway_with()
         self.opened()
+        self.gateway.sessions(1)
         took = self.gateway.wait_for(lambda: self.gateway.sessions() == [], "the session to be gone", 30)
         harness.note(f"never heard: given up after {took:.1f} s")
         self.assertGreaterEqual(self.gateway.json("/api/v1/status")["webrtc"]["counters"]["vanished"], 1)
@@ -161,7 +165,7 @@ class Whep(unittest.TestCase):
         answer = self.gateway.offer("cam", OFFER)
         self.assertEqual(answer.status, 503, answer.body)
         self.assertGreater(int(answer.headers["Retry-After"]), 0)
-        self.assertRegex(answer.error(), "camera cam:.*refused")
+        self.assertRegex(answer.error(), "camera cam: 127.0.0.1 (refused|closed)")
 
     def test_sleeping_camera_is_woken(self):
         self.gateway_with(wait=False, on_demand=True)
