@@ -70,7 +70,14 @@ try {
   report.openedMs = Date.now() - opened;
   await page.waitForTimeout(request.seconds * 1000);
   const after = await measure();
-  report.videos = after;
+  // What each tile says of its picture: by what it comes (`webrtc` or `hls`), the code of why not by WebRTC, and the words for both.
+  // HLS may have begun while WebRTC is still being tried: then the reason comes later.
+  await page.waitForFunction(() => !document.querySelector('[data-why="connecting"]'), null, { timeout: 10000 }).catch(() => {});
+  const told = await page.evaluate(() => [...document.querySelectorAll('video')].map((v) => {
+    const tile = v.closest('[data-transport]');
+    return { transport: tile?.dataset.transport || null, why: tile?.dataset.why || null, said: tile?.querySelector('.transport')?.innerText ?? null };
+  }));
+  report.videos = after.map((video, i) => ({ ...video, ...told[i] }));
   report.advanced = after.map((v, i) => v.time - (before[i]?.time ?? 0));
   report.decoded = after.map((v, i) => v.frames - (before[i]?.frames ?? 0));
   if (own) report.problems.push(...await page.evaluate(() => window.problems));
