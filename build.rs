@@ -8,12 +8,16 @@ use std::{env, fs};
 use flate2::{Compression, write::GzEncoder};
 
 /// The page's own files and their media types. `index.html` comes first: it is the page, the others are its assets.
-const FILES: [(&str, &str); 8] = [
+const FILES: [(&str, &str); 12] = [
     ("index.html", "text/html; charset=utf-8"),
     ("style.css", "text/css; charset=utf-8"),
     ("app.js", "text/javascript; charset=utf-8"),
     ("tile.js", "text/javascript; charset=utf-8"),
     ("player.js", "text/javascript; charset=utf-8"),
+    ("live.js", "text/javascript; charset=utf-8"),
+    ("whep.js", "text/javascript; charset=utf-8"),
+    ("playlist.js", "text/javascript; charset=utf-8"),
+    ("reasons.js", "text/javascript; charset=utf-8"),
     ("strings.js", "text/javascript; charset=utf-8"),
     ("words.js", "text/javascript; charset=utf-8"),
     ("icon.svg", "image/svg+xml"),

@@ -1,6 +1,6 @@
 // Asks the gateway for its status while somebody looks, and shows it: the summary above, a tile per camera below.
 
-import { engine } from "./player.js";
+import { engine } from "./playlist.js";
 import { Tile, write } from "./tile.js";
 import { label, language, number, span, word } from "./words.js";
 
@@ -18,13 +18,17 @@ document.documentElement.lang = language;
 label(document.body);
 write(part("summary"), word("summary_loading"));
 write(part("banner"), word("lost"));
-engine.then((kind) => {
-  document.documentElement.dataset.player = kind;
-  if (kind === "none") notice("no_player");
-});
+engine.then((kind) => (document.documentElement.dataset.player = kind));
 document.addEventListener("visibilitychange", () => {
   for (const tile of tiles.values()) tile.follow();
   ask();
+});
+// A page that goes away frees its places at the gateway; one that comes back from the history plays again.
+addEventListener("pagehide", () => {
+  for (const tile of tiles.values()) tile.rest();
+});
+addEventListener("pageshow", () => {
+  for (const tile of tiles.values()) tile.follow();
 });
 ask();
 
@@ -60,22 +64,24 @@ function show(status) {
     tiles.set(key(camera), tile);
     const place = part("tiles").children[index];
     if (place !== tile.element) part("tiles").insertBefore(tile.element, place ?? null);
-    tile.update(camera, status.hls_enabled);
+    tile.update(camera, status.webrtc, status.hls_enabled);
   });
 }
 
 /** A camera keeps its tile while its id and its address stay the same. */
 const key = (camera) => `${camera.id} ${camera.hls?.url}`;
 
-function showGateway({ cameras, memory, uptime_seconds, version, board }) {
+function showGateway({ cameras, webrtc, memory, uptime_seconds, version, board }) {
   const count = (state) => cameras.filter((camera) => camera.state === state).length;
   const [total, live, asleep] = [cameras.length, count("streaming"), count("sleeping")];
   const summary = [word(summaryKey(total, live), { total, live })];
   if (asleep > 0) summary.push(word("summary_asleep", { asleep }));
   write(part("summary"), summary.join(" · "));
   part("summary").dataset.mood = count("waiting") > 0 ? "bad" : live + asleep === total ? "good" : "unknown";
+  const plays = document.documentElement.dataset.player !== "none" || (webrtc && window.RTCPeerConnection);
   if (total === 0) notice("no_cameras");
-  else if (part("notice").dataset.key === "no_cameras") part("notice").hidden = true;
+  else if (!plays) notice("no_player");
+  else part("notice").hidden = true;
   write(part("memory"), amount(memory.resident));
   write(part("tmpfs"), amount(memory.tmpfs));
   write(part("uptime"), span(uptime_seconds));
@@ -94,7 +100,6 @@ function amount({ used, limit }) {
 }
 
 function notice(key) {
-  part("notice").dataset.key = key;
   part("notice").hidden = false;
   write(part("notice"), word(key));
 }

@@ -1,176 +1,198 @@
-// A video element and a playlist's URL in, moving pictures out: with hls.js where it runs, else the browser's own player.
-// It starts again by itself after errors and stalls, at growing intervals, until it is stopped.
+// A video element and what the gateway says of a camera in, moving pictures out: by WebRTC where it gets through, else by HLS.
+// HLS does not wait for WebRTC, and WebRTC takes a running HLS picture's place only with a picture of its own.
 
-const forced = new URLSearchParams(location.search).get("player");
-const hasLibrary = document.documentElement.dataset.hlsjs !== "";
-const plays = (type) => document.createElement("video").canPlayType(type) !== "";
-const playsNatively = plays("application/vnd.apple.mpegurl");
+import { Live } from "./live.js";
+import { PlaylistPlayer, decodesH265, engine } from "./playlist.js";
+import { against, forced, limits } from "./reasons.js";
 
-/** False on browsers without an H.265 decoder: their own player would only say that something failed. */
-export const decodesH265 = plays('video/mp4; codecs="hvc1.1.6.L93.B0"');
+/** WebRTC is given so long before HLS starts beside it, milliseconds. */
+const HEAD_START = 2500;
+/** From a failure to the next try, by failures in a row: while HLS plays, and while nothing does. */
+const PAUSES = [60000, 120000, 300000];
+const PAUSES_WITHOUT_HLS = [10000, 20000, 60000];
+/** From one try to the next at least, also when the tile comes back to the screen. */
+const LEAST_PAUSE = 10000;
+/** A connection that lasted so long is made again at once when it is lost. */
+const SETTLED = 30000;
+/** The connection to a camera that is away is kept for so long: the gateway goes on with it when the camera is back. */
+const KEPT = 60000;
 
-/** Milliseconds before the next attempt, by attempts that failed in a row. */
-const BACK_OFF = [1000, 2000, 4000, 8000, 15000];
-/** A player that shows nothing new for so long is started again, milliseconds: while playing, and before that. */
-const STALLED = 8000;
-const NEVER_STARTED = 30000;
-/** After this long without trouble the next trouble counts as the first, milliseconds. */
-const SETTLED = 10000;
+let hlsPlays = true;
+engine.then((kind) => (hlsPlays = kind !== "none"));
 
-/** What plays here: `hlsjs`, `native` or `none`. Loads hls.js when it is the one. */
-export const engine = choose();
-
-async function choose() {
-  if (forced !== "native" && hasLibrary) {
-    const library = await load(new URL("hls.min.js", import.meta.url)).catch(() => undefined);
-    if (library?.isSupported()) return "hlsjs";
-  }
-  return forced !== "hlsjs" && playsNatively ? "native" : "none";
-}
-
-function load(url) {
-  return new Promise((resolve, reject) => {
-    const script = document.createElement("script");
-    script.src = url.href;
-    script.onload = () => resolve(window.Hls);
-    script.onerror = reject;
-    document.head.append(script);
-  });
-}
-
-/**
- * `view` is what the picture shows now:
- * `idle` (stopped), `loading`, `playing`, `retrying` (after it has played), `blocked` (the browser wants a tap first),
- * `codec` (the browser cannot decode it; tried again rarely), `none` (no player here).
- */
 export class Player {
-  view = "idle";
+  /** What the picture comes by: `webrtc`, `hls`, or undefined before there is one. */
+  transport;
   #video;
-  #url;
-  #onView;
-  #wanted = false;
+  #onChange;
   #hls;
-  #failures = 0;
-  #again;
-  #watch;
-  #mark = { position: 0, at: 0, since: 0 };
-  #mended = 0;
+  #live;
+  #wanted = false;
   #played = false;
+  #camera;
+  #webrtc;
+  #hlsEnabled;
+  /** Why the last try at WebRTC failed; undefined before the first, and after one with pictures. */
+  #failure;
+  #failures = 0;
+  #triedAt = -LEAST_PAUSE;
+  #nextTry = 0;
+  #headStart;
 
-  constructor(video, url, onView) {
-    this.#video = video;
-    this.#url = url;
-    this.#onView = onView;
+  /** `onChange` is called when `view`, `transport` or `why` may have changed. */
+  constructor(video, hlsUrl, onChange) {
     video.muted = true;
-    video.addEventListener("timeupdate", () => this.#progressed());
-    video.addEventListener("error", () => {
-      if (this.#wanted && !this.#hls) this.#retry();
-    });
+    this.#video = video;
+    this.#onChange = onChange;
+    this.#hls = new PlaylistPlayer(video, hlsUrl, onChange);
+  }
+
+  /**
+   * What the picture shows now: `idle` (stopped), `loading`, `playing`, `retrying` (after it has played), `blocked` (the
+   * browser wants a tap first); or, when `why` speaks against WebRTC, what speaks against HLS: `off`, `codec` (the browser
+   * cannot decode it), `none` (the browser cannot play HLS), `unasked` (only WebRTC is asked for).
+   */
+  get view() {
+    const live = this.#live;
+    if (!this.#wanted) return (against(this.#webrtc, this.#camera) && this.#againstHls()) || "idle";
+    if (this.transport === "hls") return this.#hls.view;
+    if (live?.blocked) return "blocked";
+    if (this.transport === "webrtc" && !live.still) return "playing";
+    if (live && !this.#failure) return this.#played ? "retrying" : "loading";
+    return this.#againstHls() ?? "loading";
+  }
+
+  /** Why it does not come by WebRTC, as in `reasons.js`. */
+  get why() {
+    if (this.transport === "webrtc") return undefined;
+    const reason = against(this.#webrtc, this.#camera) ?? this.#failure;
+    return reason ?? (this.#wanted ? { code: "connecting" } : undefined);
+  }
+
+  /** True while the camera is away and the picture may come back by itself. */
+  get waits() {
+    return this.transport === "webrtc" && this.#live.silence < KEPT;
+  }
+
+  /** Takes in what the gateway says now; comes before all else. */
+  update(camera, webrtc, hlsEnabled) {
+    this.#camera = camera;
+    this.#webrtc = webrtc;
+    this.#hlsEnabled = hlsEnabled;
+    this.#live?.observe(camera);
+    this.#choose();
   }
 
   /** Starts, unless it is on. */
   start() {
     if (this.#wanted) return;
     this.#wanted = true;
-    this.#failures = 0;
     this.#played = false;
-    this.#show("loading");
-    this.#watch = setInterval(() => this.#check(), 1000);
-    this.#begin();
+    this.#nextTry = Math.min(this.#nextTry, this.#triedAt + LEAST_PAUSE);
+    this.#choose();
+    this.#onChange();
   }
 
   /** Stops and lets go of the network, the decoder and the memory. */
   stop() {
     if (!this.#wanted) return;
     this.#wanted = false;
-    clearInterval(this.#watch);
-    this.#end();
-    this.#show("idle");
+    this.#endLive();
+    this.transport = undefined;
+    this.#hls.stop();
+    this.#onChange();
   }
 
   /** Goes on after the reader's tap on a `blocked` picture. */
   resume() {
-    this.#play();
+    if (this.transport === "hls") this.#hls.resume();
+    else this.#live?.play();
   }
 
-  async #begin() {
-    const kind = await engine;
+  #choose() {
     if (!this.#wanted) return;
-    this.#mark = { position: -1, at: performance.now(), since: 0 };
-    if (kind === "hlsjs") this.#beginHls(window.Hls);
-    else if (kind === "native") this.#video.src = this.#url;
-    else return this.#show("none");
-    this.#play();
-  }
-
-  #beginHls(Hls) {
-    const hls = new Hls({ backBufferLength: 4, maxBufferLength: 12, maxMaxBufferLength: 24, liveDurationInfinity: true });
-    this.#hls = hls;
-    hls.on(Hls.Events.ERROR, (_, error) => {
-      if (!error.fatal || hls !== this.#hls) return;
-      if (/codec/i.test(error.details)) return this.#retry("codec");
-      const now = performance.now();
-      if (error.type === Hls.ErrorTypes.MEDIA_ERROR && now - this.#mended > SETTLED) {
-        this.#mended = now;
-        hls.recoverMediaError();
-        this.#play();
-      } else {
-        this.#retry();
-      }
-    });
-    hls.loadSource(this.#url);
-    hls.attachMedia(this.#video);
-  }
-
-  #play() {
-    this.#video.play().catch((error) => {
-      if (this.#wanted && error.name === "NotAllowedError") this.#show("blocked");
-    });
-  }
-
-  #progressed() {
-    const now = performance.now();
-    const position = this.#video.currentTime;
-    if (!this.#wanted || position === this.#mark.position || this.#video.readyState < 2) return;
-    const since = this.#mark.since || now;
-    this.#mark = { position, at: now, since };
-    if (position > 0) {
-      this.#played = true;
-      this.#show("playing");
+    if (this.transport === "hls" && this.#againstHls()) {
+      this.transport = undefined;
+      this.#hls.stop();
     }
-    if (now - since > SETTLED) this.#failures = 0;
+    if (against(this.#webrtc, this.#camera)) {
+      this.#endLive();
+      this.#playHls();
+    } else if (!this.#live) {
+      const due = performance.now() >= this.#nextTry;
+      if (this.#failure || !due) this.#playHls();
+      if (due && (!this.#failure || this.#camera.state === "streaming")) this.#try();
+    }
   }
 
-  #check() {
-    if (this.view === "blocked" || this.view === "none" || this.#again !== undefined) return;
-    const started = this.#mark.since > 0;
-    if (performance.now() - this.#mark.at > (started ? STALLED : NEVER_STARTED)) this.#retry();
-    else if (this.#video.paused && started && !document.fullscreenElement) this.#play();
+  #try() {
+    this.#triedAt = performance.now();
+    const ports = { udp: this.#webrtc.udp_port, tcp: this.#webrtc.tcp_port };
+    this.#live = new Live(new URL(this.#camera.webrtc.url, location.href), ports, {
+      picture: () => this.#take(),
+      change: () => this.#onChange(),
+      end: (reason) => this.#lose(reason),
+    });
+    this.#live.observe(this.#camera);
+    if (this.transport === "hls") return this.#live.show();
+    this.#live.show(this.#video);
+    this.#headStart = setTimeout(() => this.#playHls(), HEAD_START);
   }
 
-  #retry(view = this.#played ? "retrying" : "loading") {
-    this.#end();
-    this.#show(view);
-    const pause = view === "codec" ? 60000 : BACK_OFF[Math.min(this.#failures, BACK_OFF.length - 1)];
-    this.#failures += 1;
-    this.#again = setTimeout(() => {
-      this.#again = undefined;
-      this.#begin();
-    }, pause);
+  /** WebRTC has a picture: it is shown, unless the reader is busy with the one of HLS in full screen. */
+  #take() {
+    const { muted, paused, controls } = this.#video;
+    if (this.transport === "hls" && (!muted || (paused && controls))) {
+      this.#endLive();
+      this.#nextTry = performance.now() + PAUSES[0];
+      return;
+    }
+    clearTimeout(this.#headStart);
+    this.#failure = undefined;
+    this.#failures = 0;
+    this.#played = true;
+    this.transport = "webrtc";
+    this.#hls.stop();
+    this.#live.show(this.#video);
+    this.#onChange();
   }
 
-  #end() {
-    clearTimeout(this.#again);
-    this.#again = undefined;
-    this.#hls?.destroy();
-    this.#hls = undefined;
-    this.#video.removeAttribute("src");
-    this.#video.load();
+  #lose(reason) {
+    const settled = this.#live.playing && this.#live.lasted > SETTLED;
+    this.#endLive();
+    if (settled) {
+      this.#choose();
+    } else {
+      const pauses = this.#againstHls() ? PAUSES_WITHOUT_HLS : PAUSES;
+      const pause = reason.code === "not_ready" ? LEAST_PAUSE : pauses[Math.min(this.#failures, pauses.length - 1)];
+      this.#failure = { ...reason, args: { ...limits(this.#webrtc, this.#camera), ...reason.args } };
+      this.#failures += 1;
+      this.#nextTry = performance.now() + pause;
+      this.#playHls();
+    }
+    this.#onChange();
   }
 
-  #show(view) {
-    if (view === this.view) return;
-    this.view = view;
-    this.#onView();
+  #endLive() {
+    clearTimeout(this.#headStart);
+    this.#live?.end();
+    this.#live = undefined;
+    if (this.transport === "webrtc") this.transport = undefined;
+  }
+
+  /** Plays HLS, unless it does; WebRTC may go on trying where nobody sees it. */
+  #playHls() {
+    if (this.transport === "hls" || this.#againstHls()) return;
+    this.#live?.show();
+    this.transport = "hls";
+    this.#hls.start();
+    this.#onChange();
+  }
+
+  #againstHls() {
+    if (forced === "webrtc") return "unasked";
+    if (!this.#hlsEnabled) return "off";
+    if (this.#camera.video?.codec === "H.265" && !decodesH265) return "codec";
+    return hlsPlays ? undefined : "none";
   }
 }

@@ -1,10 +1,13 @@
 // A camera's status in, its tile out: picture, state in plain words, what is wrong and what to do, figures, address.
 
-import { Player, decodesH265 } from "./player.js";
-import { faultWords, label, number, span, stateWord, word } from "./words.js";
+import { Player } from "./player.js";
+import { faultWords, label, number, span, stateWord, whyWords, word } from "./words.js";
 
 /** Trouble that is over is shown for so long, seconds. */
 const PAST_TROUBLE = 3600;
+
+/** Views without a picture and without another on its way. */
+const STUCK = ["off", "none", "codec", "unasked"];
 
 /** Attempts are never further apart, seconds. */
 const LONGEST_PAUSE = 330;
@@ -19,7 +22,6 @@ export class Tile {
   /** The `<article>`. */
   element = template.content.firstElementChild.cloneNode(true);
   #camera;
-  #hlsEnabled = true;
   #player;
   #visible = false;
   #watching = false;
@@ -30,7 +32,7 @@ export class Tile {
   constructor(camera) {
     label(this.element);
     const url = camera.hls?.url ?? "";
-    this.#player = new Player(this.#video, url, () => this.#drawPicture());
+    this.#player = new Player(this.#video, url, () => this.#draw());
     this.#part(".tap").addEventListener("click", () => this.#tap());
     this.#part(".expand").addEventListener("click", () => this.#expand());
     this.#part(".copy").addEventListener("click", () => this.#copy());
@@ -42,9 +44,9 @@ export class Tile {
   }
 
   /** Takes in what the gateway says now. */
-  update(camera, hlsEnabled) {
+  update(camera, webrtc, hlsEnabled) {
     this.#camera = camera;
-    this.#hlsEnabled = hlsEnabled;
+    this.#player.update(camera, webrtc, hlsEnabled);
     this.element.id = `camera-${camera.id}`;
     this.element.dataset.state = camera.state;
     this.#write(".name", camera.name);
@@ -55,10 +57,9 @@ export class Tile {
     this.#name(".url", "address_of");
     this.#name(".copy", "copy_of");
     if (this.#part(".copy").dataset.said === undefined) this.#write(".copy", word("copy"));
-    this.#drawFacts();
     this.#drawHints();
     this.follow();
-    this.#drawPicture();
+    this.#draw();
   }
 
   /** On the screen or not: what nobody sees is not loaded, so a phone saves its battery and a camera may sleep. */
@@ -78,31 +79,43 @@ export class Tile {
   follow() {
     const camera = this.#camera;
     if (camera === undefined) return;
-    const wanted = camera.on_demand ? this.#watching : camera.state === "streaming";
-    if (this.#visible && !document.hidden && this.#hlsEnabled && wanted && decodes(camera)) this.#player.start();
+    const wanted = camera.on_demand ? this.#watching : camera.state === "streaming" || this.#player.waits;
+    if (this.#visible && !document.hidden && wanted) this.#player.start();
     else this.#player.stop();
+  }
+
+  /** The page goes away. */
+  rest() {
+    this.#player.stop();
   }
 
   #tap() {
     if (this.#player.view === "blocked") return this.#player.resume();
     this.#watching = true;
     this.follow();
+    this.#draw();
+  }
+
+  #draw() {
+    if (this.#camera === undefined) return;
     this.#drawPicture();
+    this.#drawTransport();
+    this.#drawFacts();
   }
 
   /** Says in the picture what the reader should know, from the most to the least pressing. */
   #drawPicture() {
     const camera = this.#camera;
-    if (camera === undefined) return;
     const view = this.#player.view;
     this.element.dataset.view = view;
     const asleep = camera.on_demand && !this.#watching;
-    if (!this.#hlsEnabled) this.#cover("trouble", word("hls_off"), word("hls_off_fix"));
+    if (view === "off") this.#cover("trouble", word("hls_off"), word("hls_off_fix"));
     else if (view === "playing") this.#cover("none");
     else if (view === "none") this.#cover("trouble", word("cannot_play", { what: "HLS" }), word("open_in_vlc"));
     else if (view === "blocked") this.#cover("tap", word("tap_to_play"), word("tap_saving"));
     else if (fails(camera)) this.#coverFault();
-    else if (view === "codec" || !decodes(camera)) this.#cover("trouble", word("cannot_play", { what: camera.video?.codec }), word("choose_h264"));
+    else if (view === "codec") this.#cover("trouble", word("cannot_play", { what: camera.video?.codec }), word("choose_h264"));
+    else if (view === "unasked") this.#cover("trouble", word("no_webrtc_picture"));
     else if (asleep) this.#cover("tap", word("tap_to_watch"), word("tap_wakes"));
     else if (camera.state !== "streaming") this.#cover("busy", word("connecting"));
     else this.#cover("busy", word(view === "retrying" ? "retrying" : "loading"));
@@ -122,12 +135,25 @@ export class Tile {
     this.#part(".expand").hidden = kind !== "none";
   }
 
+  /** Says what the picture comes by, and why it is not WebRTC. */
+  #drawTransport() {
+    const { transport, view, why } = this.#player;
+    this.element.dataset.transport = transport ?? "";
+    this.element.dataset.why = why?.code ?? "";
+    let text = "";
+    if (transport === "hls") text = word("by_hls", { why: whyWords(why) });
+    else if (STUCK.includes(view)) text = word("not_by_webrtc", { why: whyWords(why) });
+    else if (view === "playing") text = word("by_webrtc");
+    this.#write(".transport", text);
+  }
+
   #drawFacts() {
-    const { video, audio, bitrate, last_key_frame_age: age } = this.#camera;
+    const { video, bitrate, last_key_frame_age: age } = this.#camera;
     const size = video && video.width > 0 ? word("size", video) : undefined;
     const fps = video?.fps ? word("fps", { fps: number(video.fps, Number.isInteger(video.fps) ? 0 : 1) }) : undefined;
     this.#write(".fact-picture", join(size, fps));
-    this.#write(".fact-codec", video ? join(video.codec, sound(audio)) : "–");
+    this.#write(".fact-codec", video ? video.codec : "–");
+    this.#write(".fact-sound", video ? sound(this.#camera, this.#player.transport) : "–");
     this.#write(".fact-bitrate", bitrate > 0 ? rate(bitrate) : "–");
     const every = video?.gop_seconds ? word("key_every", { every: number(video.gop_seconds, 1) }) : undefined;
     this.#write(".fact-key", join(age === null ? undefined : word("key_age", { age: number(age, 1) }), every));
@@ -187,8 +213,6 @@ export class Tile {
   }
 }
 
-const decodes = ({ video }) => video?.codec !== "H.265" || decodesH265;
-
 /** True from the first failure until the picture is back, also during the attempts between. */
 function fails({ state, last_error: fault, last_error_age: age }) {
   return state === "waiting" || (state === "starting" && fault !== null && age <= LONGEST_PAUSE);
@@ -201,9 +225,14 @@ export function write(element, text) {
 
 const join = (...parts) => parts.filter((part) => part !== undefined).join(" · ") || "–";
 
-function sound(audio) {
+/** The camera's sound, and which of the two carries it when the one in use does not. */
+function sound({ audio, hls, webrtc }, transport) {
   if (!audio) return word("no_sound");
-  return audio.carried ? audio.codec : word("sound_not_carried", { codec: audio.codec });
+  const { codec } = audio;
+  const carried = { hls: hls && audio.carried, webrtc: webrtc && !webrtc.sound_problem };
+  if (!carried.hls && !carried.webrtc) return word("sound_not_carried", { codec });
+  if (transport === undefined || carried[transport]) return codec;
+  return transport === "webrtc" ? word("sound_by_hls", { codec }) : word("sound_by_webrtc", { codec });
 }
 
 function rate(bits) {

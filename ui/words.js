@@ -26,6 +26,12 @@ export function faultWords(fault) {
   return what === undefined || fix === undefined ? { what: "", fix: capital(fault.sentence) } : { what, fix };
 }
 
+/** Why a camera is not watched by WebRTC. A reason this page does not know is the server's English sentence. */
+export function whyWords({ code, args = {}, sentence }) {
+  const known = Object.hasOwn(table.why, code) ? fill(table.why[code], args) : undefined;
+  return known ?? sentence ?? code;
+}
+
 /** A number with at most `digits` decimals. */
 export function number(value, digits = 0) {
   return value.toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits });

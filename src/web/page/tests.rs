@@ -19,6 +19,11 @@ fn content(name: &str) -> String {
     text
 }
 
+/// The page's own modules.
+fn modules() -> impl Iterator<Item = &'static str> {
+    FILES.iter().map(|file| file.name).filter(|name| name.ends_with(".js") && *name != "hls.min.js")
+}
+
 #[test]
 fn the_page_is_asked_for_anew_and_may_load_nothing_from_elsewhere() {
     let (status, headers, body) = ask("/", false, None);
@@ -43,9 +48,10 @@ fn everything_the_page_names_is_there_and_immutable() {
         assert_eq!(status, 200, "{link}");
         assert_eq!(header(&headers, "cache-control"), Some("public, max-age=31536000, immutable"));
     }
-    for module in ["app.js", "tile.js", "player.js", "words.js"] {
+    for module in modules() {
         for import in content(module).split("from \"./").skip(1).filter_map(|rest| rest.split('"').next()) {
             assert!(asset(REVISION, import).is_some(), "{module} imports {import}");
+            assert!(html.contains(&format!("/{import}\">")), "{import} is not fetched ahead");
         }
     }
 }
@@ -141,6 +147,20 @@ fn every_fault_of_the_other_folders_is_translated_with_values_it_has() {
         for value in found.iter().flat_map(|(_, values)| values) {
             assert!(source.contains(&format!("\"{value}\"")), "{code} has no value {value}");
         }
+    }
+}
+
+#[test]
+fn every_reason_against_webrtc_has_words_and_none_is_unused() {
+    let code = modules().filter(|name| *name != "strings.js").map(content).collect::<String>();
+    let code = code.split("of(").collect::<Vec<_>>().join("code: ");
+    let words = strings()["en"]["why"].as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+    for reason in code.split("code: \"").skip(1).filter_map(|rest| rest.split('"').next()) {
+        assert!(words.contains(reason), "{reason} has no words");
+    }
+    // Those of the camera come from the gateway, as `control::WatchRefusal` names them.
+    for word in words.iter().filter(|word| !["b_frames", "no_shared_codec"].contains(&word.as_str())) {
+        assert!(code.contains(&format!("\"{word}\"")), "{word} is never used");
     }
 }
 
