@@ -164,7 +164,8 @@ export class Player {
       this.#choose();
     } else {
       const pauses = this.#againstHls() ? PAUSES_WITHOUT_HLS : PAUSES;
-      const pause = reason.code === "not_ready" ? LEAST_PAUSE : pauses[Math.min(this.#failures, pauses.length - 1)];
+      const passing = reason.code === "not_ready" || reason.code === "webrtc_failed";
+      const pause = passing ? LEAST_PAUSE : pauses[Math.min(this.#failures, pauses.length - 1)];
       this.#failure = { ...reason, args: { ...limits(this.#webrtc, this.#camera), ...reason.args } };
       this.#failures += 1;
       this.#nextTry = performance.now() + pause;

@@ -11,6 +11,7 @@ export function against(webrtc, camera) {
   if (forced === "hlsjs" || forced === "native") return { code: "chosen" };
   if (!webrtc || !camera.webrtc) return { code: "webrtc_off" };
   if (!window.RTCPeerConnection) return { code: "no_webrtc" };
+  if (webrtc.problem) return webrtc.problem;
   if (forced === "webrtc") return undefined;
   if (camera.webrtc.problem) return camera.webrtc.problem;
   const codec = camera.video?.codec;

@@ -69,6 +69,10 @@ export default {
     "why": {
       "connecting": "WebRTC is still connecting",
       "webrtc_off": "WebRTC is off",
+      "webrtc_starting": "WebRTC is still starting",
+      "webrtc_port": "WebRTC cannot start: {error}",
+      "webrtc_certificate": "WebRTC cannot start: {error}",
+      "webrtc_failed": "WebRTC cannot start: {error}",
       "chosen": "this page's address asks for it",
       "no_webrtc": "this browser has no WebRTC",
       "no_codec": "this browser has no {codec} over WebRTC",
@@ -308,6 +312,10 @@ export default {
     "why": {
       "connecting": "WebRTC 연결 중",
       "webrtc_off": "WebRTC가 꺼져 있음",
+      "webrtc_starting": "WebRTC 시작 중",
+      "webrtc_port": "WebRTC를 시작할 수 없음: {error}",
+      "webrtc_certificate": "WebRTC를 시작할 수 없음: {error}",
+      "webrtc_failed": "WebRTC를 시작할 수 없음: {error}",
       "chosen": "이 페이지 주소에서 지정함",
       "no_webrtc": "이 브라우저에 WebRTC가 없음",
       "no_codec": "이 브라우저는 WebRTC로 {codec} 영상을 받지 못함",

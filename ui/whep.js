@@ -86,9 +86,9 @@ export class Whep {
 /** The gateway's stable code where it has one, in its words; see docs/api.md. */
 async function refusal(answer) {
   const { code, error: sentence } = await answer.json().catch(() => ({}));
-  const of = (code) => ({ code, args: { status: answer.status }, sentence });
+  const of = (code) => ({ code, args: { status: answer.status, error: sentence }, sentence });
   if (answer.status === 406) return of(code ?? "no_shared_codec");
   if (answer.status === 404) return of("unknown_camera");
-  if (code === "webrtc_full" || code === "webrtc_off") return of(code);
+  if (["webrtc_full", "webrtc_off", "webrtc_failed"].includes(code)) return of(code);
   return of(answer.status === 503 || answer.status === 504 ? "not_ready" : "refused");
 }
