@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/e2e"
 
 # command:package, for what is found by its command (node may come from another place than Debian).
-commands="ffmpeg:ffmpeg ffprobe:ffmpeg tshark:tshark chromium:chromium node:nodejs npm:npm curl:curl gcc:gcc openssl:openssl"
+commands="ffmpeg:ffmpeg ffprobe:ffmpeg tshark:tshark chromium:chromium node:nodejs npm:npm curl:curl gcc:gcc ip:iproute2 openssl:openssl"
 # Packages without a command of their own.
 packages="python3 python3-gi python3-venv gir1.2-gst-rtsp-server-1.0 gir1.2-gst-plugins-base-1.0 gir1.2-gst-plugins-bad-1.0 \
 gir1.2-nice-0.1 gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-nice gstreamer1.0-libav opencv-doc"

@@ -50,7 +50,7 @@ struct Session {
     camera: StreamId,
     peer: Peer,
     ufrag: String,
-    paths: Vec<(SocketAddr, bool)>,
+    paths: Vec<Path>,
     /// Has been connected: the viewer was started.
     started: bool,
 }
@@ -65,6 +65,8 @@ pub(super) struct Engine {
     by_path: HashMap<(SocketAddr, bool), u128>,
     streams: BTreeMap<StreamId, Stream>,
     counters: Counters,
+    /// Paths of sessions that are over, since the last [`take_closed`](Self::take_closed).
+    closed: Vec<Path>,
     /// Cameras whose sessions came, went or found their path since the last [`take_changes`](Self::take_changes).
     changes: Vec<StreamId>,
 }
@@ -80,6 +82,7 @@ impl Engine {
             by_path: HashMap::new(),
             streams: BTreeMap::new(),
             counters: Counters::default(),
+            closed: Vec::new(),
             changes: Vec::new(),
         }
     }
@@ -186,7 +189,7 @@ impl Engine {
         if let Some(id) = self.by_path.remove(&(path.remote, path.tcp))
             && let Some(session) = self.sessions.get_mut(&id)
         {
-            session.paths.retain(|known| *known != (path.remote, path.tcp));
+            session.paths.retain(|known| *known != path);
         }
     }
 
@@ -294,8 +297,14 @@ impl Engine {
         self.changes.push(session.camera);
         self.by_ufrag.remove(&session.ufrag);
         for path in session.paths {
-            self.by_path.remove(&path);
+            self.by_path.remove(&(path.remote, path.tcp));
+            self.closed.push(path);
         }
+    }
+
+    /// Paths that nobody uses any more.
+    pub(super) fn take_closed(&mut self) -> Vec<Path> {
+        std::mem::take(&mut self.closed)
     }
 
     /// Cameras whose sessions came, went or found their path.
@@ -337,16 +346,17 @@ fn named(bytes: &[u8], by_ufrag: &HashMap<String, u128>) -> Option<u128> {
 
 /// Datagrams that carry no user name come on the paths that the peer has used. True when it took another one.
 fn remember_path(session: &mut Session, id: u128, by_path: &mut HashMap<(SocketAddr, bool), u128>) -> bool {
-    let Some(path) = session.peer.facts().path.map(|path| (path.remote, path.tcp)) else { return false };
+    let Some(path) = session.peer.facts().path else { return false };
     if session.paths.last() == Some(&path) {
         return false;
     }
     session.paths.retain(|known| *known != path);
     session.paths.push(path);
     if session.paths.len() > MOST_PATHS {
-        by_path.remove(&session.paths.remove(0));
+        let oldest = session.paths.remove(0);
+        by_path.remove(&(oldest.remote, oldest.tcp));
     }
-    by_path.insert(path, id);
+    by_path.insert((path.remote, path.tcp), id);
     true
 }
 

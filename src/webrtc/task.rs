@@ -188,6 +188,9 @@ impl Inner {
             engine.on_congested(path);
         }
         self.sockets.flush();
+        for path in engine.take_closed() {
+            self.sockets.close(&path);
+        }
         let due = engine.poll_timeout();
         let late = match (due, self.armed.get()) {
             (Some(due), Some(armed)) => due < armed,

@@ -1,4 +1,5 @@
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::net::{SocketAddr, UdpSocket as Blocking};
 use std::os::fd::AsRawFd as _;
 
@@ -7,7 +8,7 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::sleep;
 
 use super::*;
-use crate::webrtc::socket::fixture::on_media_thread;
+use crate::webrtc::socket::fixture::{in_own_network, ip, on_media_thread};
 
 fn settings() -> Settings {
     Settings { udp_port: 0, tcp_port: Some(0), ..Settings::default() }
@@ -44,12 +45,17 @@ fn a_taken_tcp_port_is_named() {
 #[test]
 fn both_transports_may_have_the_same_number() {
     on_media_thread(async {
-        let udp = Sockets::bind(&Settings { tcp_port: None, ..settings() }).unwrap();
-        assert_eq!(udp.tcp_port(), None);
-        let port = udp.local_port();
-        drop(udp);
-        let both = Sockets::bind(&Settings { udp_port: port, tcp_port: Some(port), ..settings() }).unwrap();
-        assert_eq!((both.local_port(), both.tcp_port()), (port, Some(port)));
+        let both = || {
+            let udp = Sockets::bind(&Settings { tcp_port: None, ..settings() }).unwrap();
+            assert_eq!(udp.tcp_port(), None);
+            let port = udp.local_port();
+            drop(udp);
+            // Another test may take it now.
+            let both = Sockets::bind(&Settings { udp_port: port, tcp_port: Some(port), ..settings() }).ok()?;
+            Some((both.local_port(), both.tcp_port(), port))
+        };
+        let (udp, tcp, port) = std::iter::repeat_with(both).take(50).flatten().next().unwrap();
+        assert_eq!((udp, tcp), (port, Some(port)));
     });
 }
 
@@ -166,5 +172,75 @@ fn a_flood_of_datagrams_lets_other_tasks_and_tcp_have_their_turns() {
             assert!(sockets.counters().received > 1000);
         };
         or(run, others).await;
+    });
+}
+
+/// A veth pair whose far end, 10.9.0.2, has no IP of its own: what is sent there waits for an ARP answer.
+const VETH: [&str; 4] = [
+    "link add near type veth peer name far",
+    "address add 10.9.0.1/24 dev near",
+    "link set far up",
+    "link set near up",
+];
+
+fn answer_arp() {
+    ip("neighbour replace 10.9.0.2 lladdr 02:00:00:00:00:09 nud permanent dev near").unwrap();
+}
+
+/// Bytes that have reached the far end, with their headers.
+fn arrived() -> u64 {
+    let statistics = ip("-statistics -oneline link show dev far").unwrap();
+    let received = statistics.split("RX:").nth(1).unwrap();
+    received.split_whitespace().find_map(|word| word.parse().ok()).unwrap()
+}
+
+#[test]
+fn what_a_full_send_buffer_does_not_take_follows_by_itself() {
+    in_own_network(&VETH, || {
+        on_media_thread(async {
+            for segmentation in [false, true] {
+                let _ = ip("neighbour del 10.9.0.2 dev near");
+                let settings = Settings { send_buffer: 20_000, queue_bytes: 100_000, segmentation, ..settings() };
+                let sockets = Sockets::bind(&settings).unwrap();
+                let path = Path {
+                    local: SocketAddr::from(([10, 9, 0, 1], sockets.local_port())),
+                    remote: SocketAddr::from(([10, 9, 0, 2], 5000)),
+                    tcp: false,
+                };
+                // The reactor has seen that the socket can be written to, which will then no longer be so.
+                sleep(Duration::from_millis(10)).await;
+                let before = arrived();
+                for _ in 0..200 {
+                    sockets.send(&path, &[1; 1000]);
+                    sockets.flush();
+                }
+                // The buffer and the queue are full.
+                let full = sockets.counters();
+                assert!((5..=40).contains(&full.sent), "{full:?}");
+                assert_eq!(full.sent + full.unsent, 100);
+
+                let mut run = Box::pin(sockets.run(|_, _| true, |_| ()));
+                let polls = Cell::new(0);
+                let counted = poll_fn(|context| {
+                    polls.set(polls.get() + 1);
+                    run.as_mut().poll(context)
+                });
+                let look = async {
+                    sleep(Duration::from_millis(100)).await;
+                    assert_eq!(sockets.counters(), full);
+                    assert!(polls.get() < 20, "{} attempts while nothing could be sent", polls.get());
+                    answer_arp();
+                    while sockets.counters().sent < full.sent + 100 {
+                        sleep(Duration::from_millis(2)).await;
+                    }
+                };
+                or(counted, look).await;
+                let sent = sockets.counters().sent;
+                assert_eq!((sent, sockets.counters().unsent), (full.sent + 100, full.unsent));
+                // Headers, and what IPv6 sends by itself, are less than 100 bytes each.
+                let arrived = arrived() - before;
+                assert!((sent * 1000..sent * 1100).contains(&arrived), "{arrived} bytes of {sent} datagrams");
+            }
+        });
     });
 }

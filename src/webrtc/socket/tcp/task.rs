@@ -61,13 +61,8 @@ struct Connection {
     closed: Notify,
 }
 
-/// Why a connection is over.
-enum Over {
-    /// The peer ended it, or it broke.
-    Gone,
-    /// What it sends are not frames, or not from a peer.
-    Stranger,
-}
+/// The peer ended the connection, or what it sends are not frames, or not from a peer.
+struct Over;
 
 impl Tcp {
     /// # Errors
@@ -219,7 +214,7 @@ impl Tcp {
     ) -> bool {
         let mut deframer = Deframer::default();
         let mut patience = self.first_datagram;
-        // Patience is for a datagram of a peer: neither silence nor anything else uses up less of it.
+        // Only a datagram of a peer starts the deadline anew; others do not.
         let acceptable = async |deframer: &mut Deframer, stream: &mut ReadHalf<'_>| loop {
             if self.read_some(path, connection, deframer, stream, scratch, on_datagram).await? {
                 return Ok::<_, Over>(());
@@ -246,9 +241,9 @@ impl Tcp {
         poll_fn(|context| {
             let mut scratch = scratch.borrow_mut();
             let mut buffer = ReadBuf::new(&mut scratch);
-            ready!(Pin::new(&mut *stream).poll_read(context, &mut buffer)).map_err(|_| Over::Gone)?;
+            ready!(Pin::new(&mut *stream).poll_read(context, &mut buffer)).map_err(|_| Over)?;
             if buffer.filled().is_empty() {
-                return Poll::Ready(Err(Over::Gone));
+                return Poll::Ready(Err(Over));
             }
             let (mut frames, mut acceptable, mut stranger) = (0, false, false);
             let framed = deframer.push(buffer.filled(), |frame| {
@@ -264,7 +259,7 @@ impl Tcp {
             });
             self.report.count(|counters| counters.received += frames);
             if framed.is_err() || stranger {
-                return Poll::Ready(Err(Over::Stranger));
+                return Poll::Ready(Err(Over));
             }
             Poll::Ready(Ok(acceptable))
         })

@@ -244,6 +244,30 @@ fn one_path_with_a_small_mtu_does_not_end_segmentation_for_the_others() {
 }
 
 #[test]
+fn datagrams_that_come_alone_say_nothing_about_segmentation() {
+    let mut outbox = outbox(true);
+    for _ in 0..20 {
+        queue(&mut outbox, 1, &[160]);
+        assert_eq!(calls(&mut outbox, all).0, ["- 1:160"]);
+    }
+    queue(&mut outbox, 1, &[100, 100]);
+    assert_eq!(calls(&mut outbox, all).0, ["100 1:200"]);
+}
+
+#[test]
+fn what_comes_after_a_message_that_is_not_divided_is_a_new_message() {
+    let mut outbox = outbox(true);
+    queue(&mut outbox, 1, &[100, 100]);
+    let refused = calls(&mut outbox, |batch| match batch.segment {
+        Some(_) => code(libc::EINVAL),
+        None => code(libc::EAGAIN),
+    });
+    assert!(refused.1.blocked);
+    queue(&mut outbox, 1, &[100, 100]);
+    assert_eq!(calls(&mut outbox, all).0, ["- 1:100 1:100", "100 1:200"]);
+}
+
+#[test]
 fn an_address_that_this_machine_has_lost_does_not_end_segmentation() {
     let mut outbox = outbox(true);
     for _ in 0..20 {

@@ -4,7 +4,7 @@ use futures_lite::future::or;
 use tokio::time::timeout;
 
 use super::*;
-use crate::webrtc::socket::fixture::{in_own_network, ip, on_media_thread};
+use crate::webrtc::socket::fixture::{in_own_network, on_media_thread};
 
 fn settings() -> Settings {
     Settings { udp_port: 0, tcp_port: None, ..Settings::default() }
@@ -242,65 +242,6 @@ fn datagrams_leave_without_a_flush_once_there_are_many() {
         }
         assert_eq!(next(&peer).await.0.len(), 1000);
         assert!(udp.outbox.borrow().len() <= 1000);
-    });
-}
-
-/// A veth pair whose far end, 10.9.0.2, has no IP of its own: what is sent there waits for an ARP answer.
-const VETH: [&str; 4] = [
-    "link add near type veth peer name far",
-    "address add 10.9.0.1/24 dev near",
-    "link set far up",
-    "link set near up",
-];
-const FAR: &str = "10.9.0.2:5000";
-
-fn answer_arp() {
-    ip("neighbour replace 10.9.0.2 lladdr 02:00:00:00:00:09 nud permanent dev near").unwrap();
-}
-
-/// Bytes that have reached the far end, with their headers.
-fn arrived() -> u64 {
-    let statistics = ip("-statistics -oneline link show dev far").unwrap();
-    let received = statistics.split("RX:").nth(1).unwrap();
-    let numbers: Vec<u64> = received.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-    numbers[0]
-}
-
-#[test]
-fn what_a_full_send_buffer_does_not_take_follows_by_itself() {
-    in_own_network(&VETH, || {
-        on_media_thread(async {
-            for segmentation in [false, true] {
-                let _ = ip("neighbour del 10.9.0.2 dev near");
-                let settings = Settings { send_buffer: 20_000, queue_bytes: 100_000, segmentation, ..settings() };
-                let (udp, report) = udp(Family::Dual, &settings);
-                assert_eq!(udp.buffers().send, 20_000);
-                let before = arrived();
-                let (here, there) = ("10.9.0.1".parse().unwrap(), FAR.parse().unwrap());
-                for _ in 0..200 {
-                    udp.queue(here, there, &[1; 1000]);
-                    udp.flush();
-                }
-                assert!(udp.blocked.get());
-                let counters = report.counters();
-                assert_eq!(udp.outbox.borrow().len(), 100_000);
-                assert_eq!(counters.sent + counters.unsent, 100);
-                assert!((5..=40).contains(&counters.sent), "{counters:?}");
-
-                answer_arp();
-                let emptied = async {
-                    while udp.outbox.borrow().len() > 0 {
-                        sleep(Duration::from_millis(5)).await;
-                    }
-                };
-                or(udp.resume(), emptied).await;
-                let sent = report.counters().sent;
-                assert_eq!((sent, udp.blocked.get()), (counters.sent + 100, false));
-                // Headers, and what IPv6 sends by itself, are less than 100 bytes each.
-                let arrived = arrived() - before;
-                assert!((sent * 1000..sent * 1100).contains(&arrived), "{arrived} bytes of {sent} datagrams");
-            }
-        });
     });
 }
 
