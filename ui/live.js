@@ -11,8 +11,6 @@ const SENT = 15000;
 /** Without a new picture for so long it stands still, and later counts as lost, though the camera delivers. */
 const STILL = 5000;
 const LOST = 8000;
-/** It stands still sooner when the camera is known to have stopped. */
-const STILL_WITHOUT_CAMERA = 1500;
 /** Between two looks, before and after the first picture. */
 const EAGER = 100;
 const CALM = 1000;
@@ -32,7 +30,8 @@ export class Live {
   #video;
   #ended = false;
   #units;
-  #streams = true;
+  #streamed = false;
+  #away = false;
   #delivers = true;
   #first = 0;
   #last = 0;
@@ -70,8 +69,10 @@ export class Live {
 
   /** Takes in what the gateway says of the camera: while it delivers nothing, the connection is not to blame. */
   observe({ state, access_units: units }) {
-    this.#streams = state === "streaming";
-    const delivers = this.#streams && units !== this.#units;
+    const streams = state === "streaming";
+    this.#streamed ||= streams;
+    this.#away = this.#streamed && !streams;
+    const delivers = streams && units !== this.#units;
     if (delivers && !this.#delivers) this.#resumed = performance.now();
     this.#delivers = delivers;
     this.#units = units;
@@ -134,10 +135,11 @@ export class Live {
       const now = performance.now();
       const { paused, controls, webkitDisplayingFullscreen } = this.#video;
       const held = paused && (controls || webkitDisplayingFullscreen);
-      if (pictures !== seen || held) this.#last = now;
+      // A browser that misses pictures asks for a key frame, and gets those it has seen, also from a camera that is away.
+      if ((pictures !== seen && !this.#away) || held) this.#last = now;
       seen = pictures;
       if (this.#delivers && now - Math.max(this.#last, this.#resumed) > LOST) return { code: "stalled" };
-      const still = this.silence > (this.#streams ? STILL : STILL_WITHOUT_CAMERA);
+      const still = this.#away || this.silence > STILL;
       if (still !== this.still) {
         this.still = still;
         this.#on.change();

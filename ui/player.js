@@ -10,7 +10,10 @@ const HEAD_START = 2500;
 /** From a failure to the next try, by failures in a row: while HLS plays, and while nothing does. */
 const PAUSES = [60000, 120000, 300000];
 const PAUSES_WITHOUT_HLS = [10000, 20000, 60000];
-/** From one try to the next at least, also when the tile comes back to the screen. */
+/** After failures of a gateway that starts, stops or is busy. */
+const PASSING = ["no_answer", "not_ready", "webrtc_failed"];
+const PASSING_PAUSES = [5000, 10000, 30000, 60000];
+/** After a failure, a tile that comes back to the screen tries again after so long. */
 const LEAST_PAUSE = 10000;
 /** A connection that lasted so long is made again at once when it is lost. */
 const SETTLED = 30000;
@@ -163,12 +166,11 @@ export class Player {
     if (settled) {
       this.#choose();
     } else {
-      const pauses = this.#againstHls() ? PAUSES_WITHOUT_HLS : PAUSES;
-      const passing = reason.code === "not_ready" || reason.code === "webrtc_failed";
-      const pause = passing ? LEAST_PAUSE : pauses[Math.min(this.#failures, pauses.length - 1)];
-      this.#failure = { ...reason, args: { ...limits(this.#webrtc, this.#camera), ...reason.args } };
+      const longer = this.#againstHls() ? PAUSES_WITHOUT_HLS : PAUSES;
+      const pauses = PASSING.includes(reason.code) ? PASSING_PAUSES : longer;
+      this.#nextTry = performance.now() + pauses[Math.min(this.#failures, pauses.length - 1)];
       this.#failures += 1;
-      this.#nextTry = performance.now() + pause;
+      this.#failure = { ...reason, args: { ...limits(this.#webrtc, this.#camera), ...reason.args } };
       this.#playHls();
     }
     this.#onChange();
