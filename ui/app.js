@@ -11,6 +11,7 @@ const PATIENCE = 6000;
 const tiles = new Map();
 const part = (id) => document.getElementById(id);
 let version;
+let uptime = 0;
 let next;
 let asking = false;
 
@@ -23,7 +24,7 @@ document.addEventListener("visibilitychange", () => {
   for (const tile of tiles.values()) tile.follow();
   ask();
 });
-// A page that goes away frees its places at the gateway; one that comes back from the history plays again.
+// A page that goes away frees its places at the gateway at once; one that comes back from the history plays again.
 addEventListener("pagehide", () => {
   for (const tile of tiles.values()) tile.rest();
 });
@@ -52,6 +53,9 @@ function show(status) {
   // After an update the gateway serves another page: this one fetches it.
   if (version !== undefined && version !== status.version) return location.reload();
   version = status.version;
+  // A gateway that has started anew has none of the connections it had.
+  if (status.uptime_seconds < uptime) for (const tile of tiles.values()) tile.rest();
+  uptime = status.uptime_seconds;
   showGateway(status);
   const keys = new Set(status.cameras.map(key));
   for (const [key, tile] of tiles) {
