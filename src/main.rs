@@ -139,8 +139,9 @@ fn demo(listen: std::net::SocketAddr, level: Option<log::LevelFilter>) -> Result
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).map_err(|error| format!("demo camera: {error}"))?;
     listener.set_nonblocking(true).map_err(|error| format!("demo camera: {error}"))?;
     let port = listener.local_addr().map_err(|error| format!("demo camera: {error}"))?.port();
+    let webrtc_port = free_port(8189);
     let text = format!(
-        "[web]\nlisten = \"{listen}\"\n[hls]\noutput_dir = \"/dev/shm/porthole-demo-{}\"\n\
+        "[web]\nlisten = \"{listen}\"\n[webrtc]\nudp_port = {webrtc_port}\n[hls]\noutput_dir = \"/dev/shm/porthole-demo-{}\"\n\
          [[camera]]\nid = \"demo\"\nname = \"Demo camera\"\nurl = \"rtsp://127.0.0.1:{port}/demo\"\n",
         listen.port()
     );
@@ -164,6 +165,17 @@ fn demo(listen: std::net::SocketAddr, level: Option<log::LevelFilter>) -> Result
         "Porthole demo: open http://{listen}/ in a browser, or play http://{listen}/hls/demo/index.m3u8. Ctrl-C ends it.\n"
     ))?;
     gateway::run(plan, None, Some(Box::pin(camera))).map_err(|error| error.to_string())
+}
+
+/// `wanted`, or any port that UDP and TCP have free where it is taken: a gateway may run already.
+#[cfg(feature = "demo")]
+fn free_port(wanted: u16) -> u16 {
+    let free = |port| {
+        let udp = std::net::UdpSocket::bind(("0.0.0.0", port))?;
+        let port = udp.local_addr()?.port();
+        std::net::TcpListener::bind(("0.0.0.0", port)).map(|_| port)
+    };
+    free(wanted).or_else(|_| free(0)).unwrap_or(wanted)
 }
 
 #[cfg(not(feature = "demo"))]

@@ -58,6 +58,8 @@ pub(super) struct Viewer {
     /// RTP time starts anywhere.
     first_stamp: u32,
     requested: Option<Instant>,
+    /// Where the kept pictures ended when the last request was answered.
+    answered_to: u64,
     /// Since when requests are counted, and how many.
     requests: (Instant, u32),
     skips: u64,
@@ -66,7 +68,15 @@ pub(super) struct Viewer {
 impl Viewer {
     /// A viewer who has seen nothing yet.
     pub(super) const fn new(first_stamp: u32, now: Instant) -> Self {
-        Self { place: Place::Waiting, sent: None, first_stamp, requested: None, requests: (now, 0), skips: 0 }
+        Self {
+            place: Place::Waiting,
+            sent: None,
+            first_stamp,
+            requested: None,
+            answered_to: 0,
+            requests: (now, 0),
+            skips: 0,
+        }
     }
 
     /// Times this viewer was too slow and skipped to a key frame.
@@ -87,9 +97,11 @@ impl Viewer {
     /// The browser asks for a key frame; true when it gets one from the kept pictures.
     pub(super) fn on_request(&mut self, kept: &Range<u64>, now: Instant) -> bool {
         let recent = self.requested.is_some_and(|last| now.saturating_duration_since(last) < REQUEST_PAUSE);
-        if recent || matches!(self.place, Place::Waiting) {
+        // While the camera sends nothing, browsers keep asking: the same pictures again would look as if it moved.
+        if recent || kept.end == self.answered_to || matches!(self.place, Place::Waiting) {
             return false;
         }
+        self.answered_to = kept.end;
         self.requested = Some(now);
         let (since, count) = self.requests;
         self.requests = if now.saturating_duration_since(since) > REQUEST_SPAN { (now, 1) } else { (since, count + 1) };
@@ -304,11 +316,21 @@ mod tests {
     }
 
     #[test]
+    fn pictures_that_were_repeated_are_not_repeated_again_while_no_new_ones_come() {
+        let t0 = start();
+        let mut viewer = Viewer::new(0, t0);
+        viewer.start(&(0..9), t0);
+        assert!(viewer.on_request(&(0..9), t0 + millis(500)));
+        assert!(!viewer.on_request(&(0..9), t0 + millis(3500)));
+        assert!(viewer.on_request(&(0..10), t0 + millis(6500)));
+    }
+
+    #[test]
     fn who_keeps_asking_waits_for_the_camera() {
         let t0 = start();
         let mut viewer = Viewer::new(0, t0);
         viewer.start(&(0..9), t0);
-        let answers: Vec<bool> = (1..7).map(|n| viewer.on_request(&(0..9), t0 + millis(n * 500))).collect();
+        let answers: Vec<bool> = (1..7).map(|n| viewer.on_request(&(0..9 + n), t0 + millis(n * 500))).collect();
         assert_eq!(answers, [true, true, true, true, false, false]);
         assert_eq!(viewer.skips(), 1);
         assert_eq!(viewer.on_arrival(true, &(9..10)), Arrival::Send);
