@@ -191,7 +191,7 @@ class Gateway:
         return self.get(f"/whep/{camera}", "POST", {"Content-Type": kind}, body=sdp)
 
     def sessions(self, count=None):
-        """WebRTC sessions, as the API tells them: as they were at most a second ago, so that `count` of them are waited for."""
+        """WebRTC sessions, as the API tells them; `count` of them are waited for, as others may be on their way."""
         def found():
             return self.json("/api/v1/webrtc/sessions")["sessions"]
         if count is not None:

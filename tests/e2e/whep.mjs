@@ -43,9 +43,10 @@ const inPage = (narrowed) => {
     viewer.asked = performance.now();
     const answer = await fetch(options.url, { method: 'POST', headers: { 'content-type': 'application/sdp' }, body: viewer.offer });
     viewer.answeredMs = performance.now() - viewer.asked;
-    viewer.status = answer.status;
     viewer.headers = Object.fromEntries(['location', 'etag', 'link', 'retry-after', 'content-type'].map((name) => [name, answer.headers.get(name)]));
     viewer.body = await answer.text();
+    // Last: who sees it has all of the answer.
+    viewer.status = answer.status;
     return answer.status === 201;
   };
 

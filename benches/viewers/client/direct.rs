@@ -5,8 +5,8 @@ use tokio::net::TcpStream;
 use crate::frames::{Arrivals, note};
 use crate::http::split;
 
-/// Notes when each picture's last packet came; does not end.
-pub(crate) async fn follow(url: &str, log: Arrivals) {
+/// Notes when each picture's last packet came, until it is over.
+pub(crate) async fn follow(url: &str, log: Arrivals, over: impl Fn() -> bool) {
     let (host, _) = split(url);
     let mut camera = Camera { stream: TcpStream::connect(host).await.unwrap(), bytes: Vec::new() };
     camera.ask(&format!("DESCRIBE {url} RTSP/1.0\r\nCSeq: 1\r\nAccept: application/sdp\r\n\r\n")).await;
@@ -18,7 +18,7 @@ pub(crate) async fn follow(url: &str, log: Arrivals) {
     let session = head.lines().find_map(|line| line.strip_prefix("Session:")).expect("the camera opens a session");
     let session = session.split(';').next().unwrap_or_default().trim().to_owned();
     camera.ask(&format!("PLAY {url} RTSP/1.0\r\nCSeq: 3\r\nSession: {session}\r\n\r\n")).await;
-    loop {
+    while !over() {
         let packet = camera.packet().await;
         if let Some((true, payload)) = parse(&packet) {
             note(&log, payload);

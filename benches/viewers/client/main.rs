@@ -116,19 +116,26 @@ async fn cycles(count: usize, url: &str) {
 
 async fn arrivals(file: &str, lasting: Duration, urls: &[&str]) {
     let log: Vec<Arrivals> = urls.iter().map(|_| Arrivals::default()).collect();
+    let over = Rc::new(Cell::new(false));
+    let mut tasks = Vec::new();
     for (url, log) in urls.iter().zip(&log) {
-        let (url, log) = ((*url).to_owned(), log.clone());
-        tokio::task::spawn_local(async move {
+        let (url, log, over) = ((*url).to_owned(), log.clone(), Rc::clone(&over));
+        tasks.push(tokio::task::spawn_local(async move {
             if url.starts_with("rtsp://") {
-                direct::follow(&url, log).await;
+                direct::follow(&url, log, || over.get()).await;
             } else {
                 let mut peer = Peer::open(&url).await;
                 peer.frames.log = Some(log);
-                peer.run(|_| false).await;
+                peer.run(|_| over.get()).await;
+                peer.close().await;
             }
-        });
+        }));
     }
     sleep(lasting).await;
+    over.set(true);
+    for task in tasks {
+        task.await.expect("no address fails");
+    }
     let mut text = String::new();
     for (number, log) in log.iter().enumerate() {
         for (at, tail) in log.borrow().iter() {
