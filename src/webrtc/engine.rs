@@ -46,6 +46,13 @@ pub(super) struct Request<'a> {
     pub(super) entropy: Entropy,
 }
 
+/// A session that ended without anybody here having asked for it.
+pub(super) struct End {
+    pub(super) camera: StreamId,
+    pub(super) id: u128,
+    pub(super) why: String,
+}
+
 struct Session {
     camera: StreamId,
     peer: Peer,
@@ -65,6 +72,8 @@ pub(super) struct Engine {
     by_path: HashMap<(SocketAddr, bool), u128>,
     streams: BTreeMap<StreamId, Stream>,
     counters: Counters,
+    /// Sessions that ended by themselves since the last [`take_ends`](Self::take_ends).
+    ends: Vec<End>,
     /// Paths of sessions that are over, since the last [`take_closed`](Self::take_closed).
     closed: Vec<Path>,
     /// Cameras whose sessions came, went or found their path since the last [`take_changes`](Self::take_changes).
@@ -82,6 +91,7 @@ impl Engine {
             by_path: HashMap::new(),
             streams: BTreeMap::new(),
             counters: Counters::default(),
+            ends: Vec::new(),
             closed: Vec::new(),
             changes: Vec::new(),
         }
@@ -263,7 +273,12 @@ impl Engine {
     fn settle(&mut self, id: u128, now: Instant, out: Out<'_>) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         if session.peer.is_over(now) {
-            self.counters.vanished += u64::from(session.peer.has_vanished());
+            let why = session.peer.take_end().unwrap_or_else(|| {
+                self.counters.vanished += 1;
+                let heard = if session.started { "is not heard any more" } else { "never came" };
+                format!("the browser {heard}")
+            });
+            self.ends.push(End { camera: session.camera, id, why });
             session.peer.close(now, out);
             self.remove(id);
             return;
@@ -300,6 +315,11 @@ impl Engine {
             self.by_path.remove(&(path.remote, path.tcp));
             self.closed.push(path);
         }
+    }
+
+    /// Sessions that ended by themselves.
+    pub(super) fn take_ends(&mut self) -> Vec<End> {
+        std::mem::take(&mut self.ends)
     }
 
     /// Paths that nobody uses any more.

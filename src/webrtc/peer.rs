@@ -107,7 +107,8 @@ pub(super) struct Peer {
     video: Track,
     sound: Option<Sound>,
     connected: bool,
-    ended: bool,
+    /// Why the session is over, once it is.
+    ended: Option<String>,
     heard: Instant,
     timeout: Instant,
     key_frame_wanted: bool,
@@ -168,7 +169,7 @@ impl Peer {
             video,
             sound,
             connected: false,
-            ended: false,
+            ended: None,
             heard: now,
             timeout: now,
             key_frame_wanted: false,
@@ -184,12 +185,16 @@ impl Peer {
 
     /// True when the session is over: ended by the browser, broken, or not heard for too long.
     pub(super) fn is_over(&self, now: Instant) -> bool {
-        self.ended || now >= self.deadline()
+        self.ended.is_some() || now >= self.deadline()
     }
 
-    /// True when it is over because nothing was heard.
-    pub(super) const fn has_vanished(&self) -> bool {
-        !self.ended
+    /// Why it is over; `None`: nothing was heard.
+    pub(super) fn take_end(&mut self) -> Option<String> {
+        self.ended.take()
+    }
+
+    fn end(&mut self, why: impl Into<String>) {
+        self.ended.get_or_insert_with(|| why.into());
     }
 
     fn deadline(&self) -> Instant {
@@ -216,16 +221,16 @@ impl Peer {
         let proto = if path.tcp { Protocol::Tcp } else { Protocol::Udp };
         let Ok(receive) = Receive::new(proto, path.remote, path.local, bytes) else { return };
         self.heard = now;
-        if self.rtc.handle_input(Input::Receive(now, receive)).is_err() {
-            self.ended = true;
+        if let Err(error) = self.rtc.handle_input(Input::Receive(now, receive)) {
+            self.end(error.to_string());
         }
         self.drain(out);
     }
 
     /// Lets time pass.
     pub(super) fn handle_timeout(&mut self, now: Instant, out: Out<'_>) {
-        if self.timeout <= now && self.rtc.handle_input(Input::Timeout(now)).is_err() {
-            self.ended = true;
+        if self.timeout <= now {
+            return self.flush(now, out);
         }
         self.drain(out);
     }
@@ -235,7 +240,7 @@ impl Peer {
         // What cannot be closed in good order is over all the same.
         let _ = self.rtc.close().and_then(|()| self.rtc.handle_input(Input::Timeout(now)));
         self.drain(out);
-        self.ended = true;
+        self.end("it was closed");
     }
 
     /// Sends a picture that the viewer takes now.
@@ -281,8 +286,8 @@ impl Peer {
     }
 
     fn flush(&mut self, now: Instant, out: Out<'_>) {
-        if self.rtc.handle_input(Input::Timeout(now)).is_err() {
-            self.ended = true;
+        if let Err(error) = self.rtc.handle_input(Input::Timeout(now)) {
+            self.end(error.to_string());
         }
         self.drain(out);
     }
@@ -306,13 +311,15 @@ impl Peer {
                     out(path, &transmit.contents);
                 }
                 Ok(Output::Event(event)) => self.on_event(event),
-                Err(_) => {
-                    self.ended = true;
+                Err(error) => {
+                    self.end(error.to_string());
                     break;
                 }
             }
         }
-        self.ended |= !self.rtc.is_alive();
+        if !self.rtc.is_alive() {
+            self.end("the browser closed it");
+        }
     }
 
     fn on_event(&mut self, event: Event) {
@@ -320,12 +327,14 @@ impl Peer {
             Event::Connected => self.connected = true,
             Event::IceConnectionStateChange(state) => {
                 self.facts.ice_state = state_name(state);
-                self.ended |= self.connected && state == IceConnectionState::Disconnected;
+                if self.connected && state == IceConnectionState::Disconnected {
+                    self.end("its path is gone");
+                }
             }
             Event::KeyframeRequest(request) if request.mid == self.video.mid => self.key_frame_wanted = true,
             Event::MediaEgressStats(stats) if stats.mid == self.video.mid => self.on_media_stats(&stats),
             Event::PeerStats(stats) => self.on_peer_stats(&stats),
-            Event::Closed => self.ended = true,
+            Event::Closed => self.end("the browser closed it"),
             _ => {}
         }
     }

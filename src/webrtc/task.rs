@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio::time::sleep_until;
 
 use super::certificate::Certificate;
-use super::engine::{Engine, Entropy, Limits, Request};
+use super::engine::{End, Engine, Entropy, Limits, Request};
 use super::facts::{Counters, SessionFacts};
 use super::peer::OpenError;
 
@@ -190,6 +190,10 @@ impl Inner {
         self.sockets.flush();
         for path in engine.take_closed() {
             self.sockets.close(&path);
+        }
+        for End { camera, id, why } in engine.take_ends() {
+            // Whoever reads a log cannot end sessions: eight digits tell them apart.
+            log::info!("{camera}: WebRTC session {:08x} is over: {why}", id >> 96);
         }
         let due = engine.poll_timeout();
         let late = match (due, self.armed.get()) {

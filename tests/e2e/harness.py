@@ -18,8 +18,6 @@ KEPT = Path(os.environ.get("PORTHOLE_E2E_OUT") or Path(tempfile.gettempdir()) / 
 ROOT = HERE.parent.parent
 BUILT = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "quick/porthole"
 BINARY = Path(os.environ.get("PORTHOLE_BIN") or BUILT).resolve()
-# Whether the gateway has WebRTC, and with it [webrtc] and [system] in its configuration. The one switch for the cases about it.
-WEBRTC = os.environ.get("PORTHOLE_E2E_WEBRTC", "0") == "1"
 
 
 class Place:
@@ -125,9 +123,8 @@ class Gateway:
 
     def write(self, cameras):
         """Writes the configuration; `cameras` is a list of tables."""
-        tables = [("[web]", self.web_settings), ("[hls]", self.hls_settings)]
-        if WEBRTC:
-            tables += [("[webrtc]", self.webrtc_settings), ("[system]", {"state_dir": str(self.state)})]
+        tables = [("[web]", self.web_settings), ("[hls]", self.hls_settings), ("[webrtc]", self.webrtc_settings),
+                  ("[system]", {"state_dir": str(self.state)})]
         tables += [("[[camera]]", {"name": camera["id"]} | camera) for camera in cameras]
         lines = []
         for head, table in tables:

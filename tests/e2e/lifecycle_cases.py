@@ -287,9 +287,8 @@ url = "rtsp://admin:hunter2@10.0.0.5/"
         report = judges.browser(f"http://127.0.0.1:{port}/", "page", place.kept / "demo.png", seconds=3)
         self.assertLess(report["startedAfterMs"], 5000)
         harness.note(f"the page's picture after {report['openedMs']} ms, by {report['videos'][0]['by']}")
-        if harness.WEBRTC:
-            self.assertEqual(report["videos"][0]["by"], "webrtc")
-            self.assertLess(report["openedMs"], 1000)
+        self.assertEqual(report["videos"][0]["by"], "webrtc")
+        self.assertLess(report["openedMs"], 1000)
         self.assertIn(f"http://127.0.0.1:{port}", (place.folder / "demo.log").read_text())
         demo.send_signal(signal.SIGINT)
         self.assertEqual(demo.wait(3), 0)

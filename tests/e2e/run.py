@@ -20,8 +20,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 BUILT = Path(os.environ.get("CARGO_TARGET_DIR") or HERE.parent.parent / "target") / "quick/porthole"
 CASE_SECONDS = 180
-MODULES = ["judge_cases", "watch_judge_cases", "stream_cases", "fault_cases", "demand_cases", "lifecycle_cases", "web_cases", "soak_cases"]
-WEBRTC_MODULES = ["webrtc_cases", "whep_cases", "webrtc_fault_cases"]
+MODULES = ["judge_cases", "watch_judge_cases", "stream_cases", "fault_cases", "demand_cases", "lifecycle_cases", "web_cases",
+           "webrtc_cases", "whep_cases", "webrtc_fault_cases", "soak_cases"]
 TOOLS = ["ffmpeg", "ffprobe", "tshark", "chromium", "node", "openssl"]
 
 
@@ -92,7 +92,7 @@ def find_cases():
                 yield from flat(item)
             else:
                 yield item
-    return list(flat(unittest.defaultTestLoader.loadTestsFromNames(MODULES + (WEBRTC_MODULES if harness.WEBRTC else []))))
+    return list(flat(unittest.defaultTestLoader.loadTestsFromNames(MODULES)))
 
 
 def run_here(name):

@@ -58,10 +58,9 @@ class Soak(unittest.TestCase):
                 problems.append(error)
 
         threads = [threading.Thread(target=watch, args=(capture,)) for capture in captures.values()] + [threading.Thread(target=annoy)]
-        if harness.WEBRTC:
-            watching = viewers.aiortc(place, gateway.whep("aac"), seconds=seconds - 5)
-            watching.playing()
-            threads.append(threading.Thread(target=come_and_go))
+        watching = viewers.aiortc(place, gateway.whep("aac"), seconds=seconds - 5)
+        watching.playing()
+        threads.append(threading.Thread(target=come_and_go))
         for thread in threads:
             thread.start()
         try:
@@ -78,8 +77,7 @@ class Soak(unittest.TestCase):
             for thread in threads:
                 thread.join()
         self.assertEqual(problems, [])
-        if harness.WEBRTC:
-            watch_judges.plays(watching.report(), seconds - 5)
+        watch_judges.plays(watching.report(), seconds - 5)
         kept = [capture.kept for capture in captures.values()]
         self.assertTrue(all(kept), f"segments that left a playlist, fetched late: {kept}")
         harness.note(f"first {first}")
