@@ -1,11 +1,12 @@
 #!/usr/bin/python3
 """What WebRTC viewers cost: Porthole beside a bare sendto of the same packets, and MediaMTX where it is on the PATH.
 
-    benches/viewers/run.py [--binary PATH] [--client PATH] [--rounds 3] [--window 6] [--only cost|delay|start]
+    benches/viewers/run.py [--binary PATH] [--client PATH] [--rounds 3] [--window 6] [--only cost|delay|start|cycles]
 
 cost: one camera of 4 Mbit/s, 0 to 16 viewers that receive and decrypt. What a viewer costs is what the sixteenth adds to the
 first, divided by fifteen. delay: 8 cameras with 2 viewers each; a picture's last packet as a viewer has it, less the same as
-somebody has it who reads the camera itself. start: from POST to the first whole key frame, GOPs of 2 and of 10 s.
+somebody has it who reads the camera itself. start: from POST to the first whole key frame, and to Chromium's first decoded
+picture, GOPs of 2 and of 10 s. cycles (only when asked for): 50,000 viewers come and go, with whole handshakes.
 The programs take turns in short windows, so that a noisy machine disturbs all alike; medians of the rounds are printed.
 Exit code 1 when a target is missed.
 """
@@ -27,6 +28,7 @@ ROOT = HERE.parent.parent
 sys.path.insert(0, str(ROOT / "tests/e2e"))
 import footage  # noqa: E402
 import harness  # noqa: E402
+import viewers  # noqa: E402
 
 VIEWERS = [0, 1, 4, 8, 16]
 # Largest payload that Porthole makes, bytes.
@@ -38,6 +40,7 @@ MOST_DELAY_MS = 5
 MOST_START_MS = 500
 DELAY_CAMERAS, DELAY_VIEWERS = 8, 2
 STARTS = 20
+CYCLES = 50_000
 
 
 class Bench:
@@ -300,6 +303,33 @@ def start(bench, _arguments, targets):
             took = [viewer["first_key_ms"] for viewer in report["viewers"]]
             print(f"\n{name}: first whole key frame {statistics.median(took):.0f} ms after POST (median of {STARTS}, most {max(took):.0f} ms)")
             targets.hold(f"{name}: POST to the first whole key frame, p95", at(took, 0.95), MOST_START_MS, " ms")
+            decoded = []
+            for _ in range(STARTS):
+                [seen] = viewers.chromium(bench, program.url(number), seconds=1).report()["viewers"]
+                decoded.append(seen["firstDecodedMs"])
+            print(f"{name}: first picture decoded by Chromium {statistics.median(decoded):.0f} ms after POST (most {max(decoded):.0f} ms)")
+            targets.hold(f"{name}: POST to the first decoded picture, p95", at(decoded, 0.95), MOST_START_MS, " ms")
+    finally:
+        program.stop()
+        cameras.stop()
+
+
+def cycles(bench, arguments, targets):
+    cameras = harness.Cameras(bench, {"/small": {"clip": "small"}})
+    program = Porthole(bench, [cameras.url("/small")], 4)
+    try:
+        def come_and_go(count):
+            bench.viewers_report("cycles", count, program.url())
+            # Sessions, and what they leave in the allocator, are gone a moment later.
+            time.sleep(3)
+            return harness.process_facts(program.pid)
+
+        before = come_and_go(CYCLES // 50)
+        for turn in range(10):
+            after = come_and_go(CYCLES // 10)
+            print(f"{(turn + 1) * CYCLES // 10:8} viewers: private memory {after['anon'] / (1 << 20):.2f} MiB, files {after['files']}", flush=True)
+        targets.hold("private memory grown", (after["anon"] - before["anon"]) / (1 << 20), 1, " MiB")
+        targets.hold("open files more", after["files"] - before["files"], 0)
     finally:
         program.stop()
         cameras.stop()
@@ -321,7 +351,7 @@ def median(samples, what):
 
 
 def main():
-    parts = {"cost": cost, "delay": delay, "start": start}
+    parts = {"cost": cost, "delay": delay, "start": start, "cycles": cycles}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     target = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
     parser.add_argument("--binary", type=Path, default=harness.BUILT)
@@ -335,7 +365,7 @@ def main():
     bench = Bench(work, arguments.client.resolve())
     try:
         for name, part in parts.items():
-            if arguments.only in (None, name):
+            if arguments.only == name or (arguments.only is None and part is not cycles):
                 part(bench, arguments, targets)
                 bench.close()
     finally:

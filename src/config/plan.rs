@@ -343,19 +343,19 @@ mod tests {
             plan.webrtc,
             Some(WebRtcPlan {
                 udp_port: 8189,
-                tcp_port: Some(8189),
+                tcp_port: None,
                 addresses: AddressChoice::All,
                 max_viewers: 32,
                 gop_bytes: 6_000_000,
-                tcp_connections: 64,
+                tcp_connections: 0,
                 tcp_buffer_bytes: 524_288,
                 state_dir: Some("/var/lib/porthole".into()),
             })
         );
         assert_eq!(plan.cameras[0].max_viewers, 32);
-        let plan = resolve("[webrtc]\nmax_viewers = 4\ntcp_port = 0\n").unwrap();
+        let plan = resolve("[webrtc]\nmax_viewers = 4\ntcp_port = 8189\n").unwrap();
         let webrtc = plan.webrtc.unwrap();
-        assert_eq!((webrtc.max_viewers, webrtc.tcp_port, webrtc.tcp_connections), (4, None, 0));
+        assert_eq!((webrtc.max_viewers, webrtc.tcp_port, webrtc.tcp_connections), (4, Some(8189), 8));
         assert_eq!(plan.cameras[0].max_viewers, 4);
         assert_eq!(
             resolve("[webrtc]\nmax_viewers = 33\n").unwrap_err(),

@@ -45,16 +45,15 @@ pub(super) fn read_webrtc<'t>(mut fields: Fields<'_, 't>, web: &Web, hls: &Hls, 
         report.add(fields.offset(), &fields.path_of("enabled"), sentence);
     }
     let udp_port = fields.port("udp_port", 1..=u16::MAX, "", report).unwrap_or(UDP_PORT);
-    let tcp_port = fields.port("tcp_port", 0..=u16::MAX, ", where 0 is off", report).unwrap_or(udp_port);
-    if enabled && tcp_port == web.listen.port() {
-        let sentence =
-            format!("is {tcp_port}, which is the port of web.listen: choose another, or 0 to turn ICE-TCP off");
+    let tcp_port = fields.port("tcp_port", 1..=u16::MAX, "", report);
+    if let Some(port) = tcp_port.filter(|port| enabled && *port == web.listen.port()) {
+        let sentence = format!("is {port}, which is the port of web.listen: choose another");
         report.add(fields.offset(), &fields.path_of("tcp_port"), sentence);
     }
     let addresses = read_choice(&mut fields, report);
     let max_viewers = fields.optional_integer("max_viewers", 1..=MOST_VIEWERS, "viewers", report);
     fields.finish(report);
-    WebRtc { enabled, udp_port, tcp_port: Some(tcp_port).filter(|port| *port != 0), addresses, max_viewers }
+    WebRtc { enabled, udp_port, tcp_port, addresses, max_viewers }
 }
 
 fn read_choice<'t>(fields: &mut Fields<'_, 't>, report: &mut Report<'t>) -> AddressChoice {
@@ -137,22 +136,15 @@ mod tests {
     }
 
     #[test]
-    fn webrtc_is_on_by_default_with_tcp_on_the_same_number() {
+    fn webrtc_is_on_by_default_and_ice_tcp_is_off() {
         assert_eq!(
             good(""),
-            WebRtc {
-                enabled: true,
-                udp_port: 8189,
-                tcp_port: Some(8189),
-                addresses: AddressChoice::All,
-                max_viewers: None
-            }
+            WebRtc { enabled: true, udp_port: 8189, tcp_port: None, addresses: AddressChoice::All, max_viewers: None }
         );
         let moved = good("[webrtc]\nudp_port = 5000\nmax_viewers = 8");
-        assert_eq!((moved.udp_port, moved.tcp_port, moved.max_viewers), (5000, Some(5000), Some(8)));
+        assert_eq!((moved.udp_port, moved.tcp_port, moved.max_viewers), (5000, None, Some(8)));
         let apart = good("[webrtc]\ntcp_port = 443");
         assert_eq!((apart.udp_port, apart.tcp_port), (8189, Some(443)));
-        assert_eq!(good("[webrtc]\ntcp_port = 0").tcp_port, None);
     }
 
     #[test]
@@ -174,7 +166,7 @@ mod tests {
             [
                 "line 2: webrtc.enabled: must be true or false, not an integer",
                 "line 3: webrtc.udp_port: is 0; it must be 1 to 65535",
-                "line 4: webrtc.tcp_port: must be a port number, where 0 is off, not a string",
+                "line 4: webrtc.tcp_port: must be a port number, not a string",
                 "line 5: webrtc.max_viewers: is 257; it must be 1 to 256 viewers",
                 "line 6: webrtc.udp: unknown key; known keys here: enabled, udp_port, tcp_port, interfaces, addresses, max_viewers",
                 "line 7: webrtc.interfaces: must be a list of texts in quotes, e.g. interfaces = [\"eth0\"], not an integer",
@@ -184,10 +176,7 @@ mod tests {
                 "line 7: webrtc.interfaces: \"..\" is not the name of a network interface (1 to 15 characters, e.g. \"eth0\")",
             ]
         );
-        assert_eq!(
-            read("[webrtc]\ntcp_port = 65536").1,
-            ["line 2: webrtc.tcp_port: is 65536; it must be 0 to 65535, where 0 is off"]
-        );
+        assert_eq!(read("[webrtc]\ntcp_port = 65536").1, ["line 2: webrtc.tcp_port: is 65536; it must be 1 to 65535"]);
     }
 
     #[test]
@@ -229,12 +218,10 @@ mod tests {
     #[test]
     fn the_web_port_is_not_shared_while_webrtc_is_on() {
         assert_eq!(
-            read("[web]\nlisten = \"0.0.0.0:8189\"").1,
-            [
-                "line 1: webrtc.tcp_port: is 8189, which is the port of web.listen: choose another, or 0 to turn ICE-TCP off"
-            ]
+            read("[web]\nlisten = \"0.0.0.0:8189\"\n[webrtc]\ntcp_port = 8189").1,
+            ["line 3: webrtc.tcp_port: is 8189, which is the port of web.listen: choose another"]
         );
-        for fine in ["enabled = false", "tcp_port = 0", "tcp_port = 8190"] {
+        for fine in ["enabled = false\ntcp_port = 8189", "", "tcp_port = 8190"] {
             good(&format!("[web]\nlisten = \"0.0.0.0:8189\"\n[webrtc]\n{fine}"));
         }
     }

@@ -121,8 +121,8 @@ mod tests {
         let old = plan(&camera);
         for section in [
             "[webrtc]\nenabled = false\n",
-            "[webrtc]\nudp_port = 5000\ntcp_port = 8189\n",
-            "[webrtc]\ntcp_port = 0\n",
+            "[webrtc]\nudp_port = 5000\n",
+            "[webrtc]\ntcp_port = 8189\n",
             "[webrtc]\ninterfaces = [\"eth0\"]\n",
             "[webrtc]\nmax_viewers = 5\n",
             "[system]\nstate_dir = \"/data/porthole\"\n",

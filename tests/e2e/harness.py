@@ -115,7 +115,7 @@ class Gateway:
         self.hls_settings = {"output_dir": str(output_dir or place.hls)} | (hls or {})
         self.web_settings = {"listen": f"127.0.0.1:{self.port}"} | (web or {})
         # Cases run side by side, and need no state of the machine's own.
-        self.webrtc_settings = {"udp_port": self.udp_port} | (webrtc or {})
+        self.webrtc_settings = {"udp_port": self.udp_port, "tcp_port": self.udp_port} | (webrtc or {})
         self.write(cameras)
         place.case.addCleanup(self.kill)
         if start:
