@@ -241,7 +241,13 @@ fn start(plan: &WebRtcPlan, executor: &Rc<LocalExecutor<'static>>, news: &Rc<New
     let webrtc = WebRtc::bind(&settings, certificate, Rc::clone(executor), move |camera| news.of(camera))
         .map_err(|error| fault("webrtc_port", error.to_string()))?;
     let tcp = plan.tcp_port.map_or(String::new(), |port| format!(" and TCP port {port}"));
-    log::info!("WebRTC on UDP port {}{tcp}", plan.udp_port);
+    let (send, receive) = webrtc.buffers();
+    log::info!(
+        "WebRTC on UDP port {}{tcp}, buffers of {} KiB to send and {} KiB to receive",
+        plan.udp_port,
+        send >> 10,
+        receive >> 10
+    );
     Ok(webrtc)
 }
 

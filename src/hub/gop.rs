@@ -10,7 +10,6 @@ pub struct Gop<T> {
     bytes: usize,
     most_bytes: usize,
     state: State,
-    generation: u64,
     overflows: u64,
 }
 
@@ -25,7 +24,7 @@ enum State {
 impl<T> Gop<T> {
     /// An empty group that never holds more than `most_bytes`.
     pub const fn new(most_bytes: usize) -> Self {
-        Self { units: Vec::new(), bytes: 0, most_bytes, state: State::Waiting, generation: 0, overflows: 0 }
+        Self { units: Vec::new(), bytes: 0, most_bytes, state: State::Waiting, overflows: 0 }
     }
 
     /// Another bound. What exceeds it goes with the next unit.
@@ -59,7 +58,6 @@ impl<T> Gop<T> {
         self.units.clear();
         self.bytes = 0;
         self.state = State::Waiting;
-        self.generation += 1;
     }
 
     /// The units, from the key frame on.
@@ -85,11 +83,6 @@ impl<T> Gop<T> {
     /// Bytes held, as told to [`push`](Self::push).
     pub const fn bytes(&self) -> usize {
         self.bytes
-    }
-
-    /// Another number whenever an index no longer means the unit it meant before: at each key frame, overflow and break.
-    pub const fn generation(&self) -> u64 {
-        self.generation
     }
 
     /// Groups dropped because they exceeded the bound.
@@ -154,19 +147,5 @@ mod tests {
         gop.clear();
         assert_eq!(pushed(&mut gop, &[('g', 1, false)]), "");
         assert_eq!((gop.bytes(), gop.overflows()), (0, 0));
-    }
-
-    #[test]
-    fn the_generation_tells_when_an_index_is_stale() {
-        let mut gop = Gop::new(10);
-        pushed(&mut gop, &[('a', 1, true)]);
-        let first = gop.generation();
-        pushed(&mut gop, &[('b', 1, false)]);
-        assert_eq!(gop.generation(), first);
-        pushed(&mut gop, &[('c', 1, true), ('d', 1, false)]);
-        let second = gop.generation();
-        assert_ne!(second, first);
-        pushed(&mut gop, &[('e', 10, false)]);
-        assert_ne!(gop.generation(), second);
     }
 }

@@ -162,6 +162,12 @@ impl WebRtc {
         self.inner.engine.borrow().viewers(camera)
     }
 
+    /// The kernel's buffers of the UDP socket, bytes, which may be smaller than asked for: to send, to receive.
+    pub fn buffers(&self) -> (usize, usize) {
+        let buffers = self.inner.sockets.buffers();
+        (buffers.send, buffers.receive)
+    }
+
     /// Every session, oldest first.
     pub fn sessions(&self) -> Vec<SessionFacts> {
         self.inner.engine.borrow().sessions()
