@@ -72,16 +72,17 @@ class Porthole:
         longest = max(entry.duration for entry in playlist.entries)
         grace = math.ceil((longest + playlist.length()) / longest)
         allowed = len(playlist.entries) + 1 + grace
-        counts, largest = [[] for _ in range(self.count)], 0
+        counts, largest, caches = [[] for _ in range(self.count)], 0, 0
         # The median of some moments: in the instant of a change one file goes as another comes.
         for _ in range(7):
             for i, seen in enumerate(counts):
                 files = [path for path in (folder / f"hls/cam{i}").iterdir() if ".ts" in path.name]
                 seen.append(len(files))
                 largest = max(largest, *(path.stat().st_size for path in files if path.exists()))
+            # They grow over a GOP of 2 s, in step; the allocator keeps room for their largest.
+            cameras = self.gateway.json("/api/v1/status")["cameras"]
+            caches = max(caches, sum(camera["webrtc"]["gop_bytes"] for camera in cameras))
             time.sleep(0.3)
-        cameras = self.gateway.json("/api/v1/status")["cameras"]
-        caches = sum(camera["webrtc"]["gop_bytes"] for camera in cameras)
         return {"caches": caches, "segments": max(statistics.median(seen) for seen in counts), "allowed": allowed, "largest": largest}
 
     def stop(self):

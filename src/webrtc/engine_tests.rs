@@ -88,7 +88,13 @@ impl World {
 
     /// One picture of the camera; its first slice has `size` bytes.
     fn picture(&mut self, key_frame: bool, size: usize) {
-        let mut unit = vec![if key_frame { 0x65 } else { 0x41 }];
+        let mut unit = match (self.format.video.codec, key_frame) {
+            (VideoCodec::H264, true) => vec![0x65],
+            (VideoCodec::H264, false) => vec![0x41],
+            // IDR_W_RADL and TRAIL_R.
+            (VideoCodec::H265, true) => vec![0x26, 1],
+            (VideoCodec::H265, false) => vec![2, 1],
+        };
         unit.resize(size, u8::try_from(self.pictures % 251).unwrap());
         let mut data = u32::try_from(unit.len()).unwrap().to_be_bytes().to_vec();
         data.append(&mut unit);
@@ -285,6 +291,41 @@ fn sound_joins_live_pictures_with_its_own_time() {
     assert_eq!(sound.len(), 10);
     assert!(sound.windows(2).all(|pair| pair[1].header.timestamp.wrapping_sub(pair[0].header.timestamp) == 160));
     assert!(sound.iter().all(|packet| packet.payload.len() == 160));
+}
+
+#[test]
+fn a_path_that_takes_no_more_gets_nothing_until_the_next_key_frame() {
+    let mut world = World::new(format(VideoCodec::H264));
+    world.engine.add_stream(camera(), 1 << 20, Vec::new());
+    world.watch().unwrap();
+    world.pass(ms(300));
+    world.picture(true, 500);
+    world.pass(ms(40));
+    let path = world.engine.sessions()[0].path.unwrap();
+    world.engine.on_congested(path);
+    for _ in 0..5 {
+        world.picture(false, 500);
+        world.pass(ms(40));
+    }
+    assert_eq!((world.pictures_received(), world.engine.sessions()[0].skips), (1, 1));
+    world.picture(true, 500);
+    world.pass(ms(40));
+    assert_eq!((world.pictures_received(), world.engine.counters().skips), (2, 1));
+}
+
+#[test]
+fn h265_plays_where_the_browser_offers_it() {
+    let mut world = World::new(format(VideoCodec::H265));
+    world.browser = RtcConfig::new().set_rtp_mode(true).enable_h265(true).build(world.now);
+    world.browser.add_local_candidate(Candidate::host(BROWSER.parse().unwrap(), "udp").unwrap());
+    world.engine.add_stream(camera(), 1 << 20, Vec::new());
+    for n in 0..10 {
+        world.picture(n == 0, 3000);
+    }
+    world.watch().unwrap();
+    world.pass(ms(500));
+    assert_eq!(world.pictures_received(), 10);
+    assert_eq!(world.engine.sessions()[0].codec, VideoCodec::H265);
 }
 
 #[test]
