@@ -254,10 +254,14 @@ fn a_thousand_idle_connections_within_the_limit() {
 #[test]
 fn a_thousand_idle_connections_beyond_the_limit() {
     withstand("connections=100", |server| {
+        // Older than all that follow, and idle.
+        let mut watching = connect_as_bystander(server.address);
         let held: Vec<TcpStream> = (0..1000).map(|_| connect(server.address)).collect();
         std::thread::sleep(Duration::from_millis(500));
         let counters = server.counters();
         assert!(counters["open"] <= 100 && counters["evicted"] >= 900, "{counters:?}");
+        watching.write_all(SMUGGLED.as_bytes()).unwrap();
+        assert_eq!(read_answer(&mut watching, true).unwrap().status, 200);
         drop(held);
     });
 }

@@ -66,7 +66,7 @@ pub struct WebPlan {
     pub listen: SocketAddr,
     /// Worker threads.
     pub workers: usize,
-    /// Most connections at once, in total and per address.
+    /// Most connections at once.
     pub connections: usize,
     /// Most requests waiting for a worker: each connection has one at a time.
     pub waiting: usize,

@@ -240,7 +240,6 @@ impl Gateway {
         gate::Settings {
             workers: web.workers,
             connections: web.connections,
-            connections_per_address: web.connections,
             waiting: web.waiting,
             answer_bytes: web.answer_bytes,
             ..gate::Settings::new(socket_dir)

@@ -5,13 +5,15 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
+use std::os::fd::AsRawFd;
 use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, socket};
 use porthole::control::{self, CameraState, CameraStatus, Command as Order, HlsStatus, Snapshot, StatusBoard, Wake};
 use porthole::media::StreamId;
 use porthole::web::gate::{GateCounters, Seams, SegmentBytes, Settings};
@@ -122,6 +124,20 @@ pub fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
+/// The loopback address of a client that is not the attacker.
+pub const BYSTANDER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+
+/// A connection of [`BYSTANDER`].
+pub fn connect_as_bystander(address: SocketAddr) -> TcpStream {
+    let SocketAddr::V4(address) = address else { panic!("the child listens on IPv4") };
+    let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
+    bind(socket.as_raw_fd(), &SockaddrIn::from(SocketAddrV4::new(BYSTANDER, 0))).unwrap();
+    nix::sys::socket::connect(socket.as_raw_fd(), &SockaddrIn::from(address)).unwrap();
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream
+}
+
 /// One request on a connection of its own.
 pub fn get(address: SocketAddr, path: &str) -> Answer {
     exchange(address, format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").as_bytes()).unwrap()
@@ -174,8 +190,7 @@ pub fn serve_if_child() {
         let value: u64 = value.parse().unwrap();
         let (count, span) = (usize::try_from(value).unwrap(), Duration::from_millis(value));
         match name {
-            "connections" => (settings.connections, settings.connections_per_address) = (count, count),
-            "per_address" => settings.connections_per_address = count,
+            "connections" => settings.connections = count,
             "waiting" => settings.waiting = count,
             "answer_bytes" => settings.answer_bytes = count,
             "idle" => settings.idle_deadline = span,
@@ -356,7 +371,7 @@ fn snapshot(delivers: bool) -> Snapshot {
     Snapshot { cameras: vec![camera("sleepy", playlist), camera("dead", None)], ..Snapshot::default() }
 }
 
-/// A client that asks all the time on new connections, and what it met.
+/// A client at [`BYSTANDER`] that asks all the time on new connections, and what it met.
 pub struct Bystander {
     stop: Arc<AtomicBool>,
     thread: std::thread::JoinHandle<Met>,
@@ -380,7 +395,9 @@ impl Bystander {
             let mut met = Met::default();
             while !stopped.load(Ordering::Relaxed) {
                 let begun = now();
-                match exchange(address, b"GET /small HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n") {
+                let mut stream = connect_as_bystander(address);
+                let asked = stream.write_all(b"GET /small HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+                match asked.and_then(|()| read_answer(&mut stream, true)) {
                     Ok(answer) if answer.status == 200 => met.answers += 1,
                     other => met.failures.push(format!("{other:?}")),
                 }

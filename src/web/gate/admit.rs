@@ -1,5 +1,6 @@
 //! Who may hold a connection: addresses and what their connections do in, admissions and evictions out.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -37,39 +38,33 @@ struct Occupant {
     since: u64,
 }
 
-/// The connections. Policies when full: the oldest idle one makes room, else the new one is refused; the answers waiting in
-/// memory share a byte budget, and the one waiting longest is cut off when it is spent.
+/// The connections. Policies when full: the oldest idle one of the address that holds most makes room, so that nobody who opens
+/// many drives out those who hold few; without an idle one the new one is refused. The answers waiting in memory share a byte
+/// budget, and the one waiting longest is cut off when it is spent.
 #[derive(Debug)]
 pub(super) struct Admission {
     most: usize,
     /// What is admitted now: `most`, or fewer while descriptors are scarce.
     ceiling: usize,
-    most_per_address: usize,
     most_answer_bytes: usize,
     occupants: HashMap<Seat, Occupant>,
     clock: u64,
 }
 
 impl Admission {
-    pub(super) fn new(most: usize, most_per_address: usize, most_answer_bytes: usize) -> Self {
-        Self { most, ceiling: most, most_per_address, most_answer_bytes, occupants: HashMap::new(), clock: 0 }
+    pub(super) fn new(most: usize, most_answer_bytes: usize) -> Self {
+        Self { most, ceiling: most, most_answer_bytes, occupants: HashMap::new(), clock: 0 }
     }
 
     /// Admits a connection from `address`; `scarce` says that the process runs out of descriptors: as many connections as
     /// there are now are all that can be, until half of them have left.
     pub(super) fn admit(&mut self, address: IpAddr, scarce: bool) -> Result<Admitted, Full> {
         let address = network_of(address);
-        let same = self.occupants.values().filter(|occupant| occupant.address == address).count();
         if scarce {
             self.ceiling = self.occupants.len().max(1);
         }
-        let evicted = if same >= self.most_per_address {
-            Some(self.oldest_idle(Some(address)).ok_or(Full)?)
-        } else if self.occupants.len() >= self.ceiling {
-            Some(self.oldest_idle(None).ok_or(Full)?)
-        } else {
-            None
-        };
+        let full = self.occupants.len() >= self.ceiling;
+        let evicted = if full { Some(self.most_expendable().ok_or(Full)?) } else { None };
         if let Some(evicted) = evicted {
             self.occupants.remove(&evicted);
         }
@@ -120,12 +115,16 @@ impl Admission {
         self.occupants.len()
     }
 
-    fn oldest_idle(&self, address: Option<IpAddr>) -> Option<Seat> {
+    /// The idle connection to lose first.
+    fn most_expendable(&self) -> Option<Seat> {
+        let mut held: HashMap<IpAddr, usize> = HashMap::new();
+        for occupant in self.occupants.values() {
+            *held.entry(occupant.address).or_default() += 1;
+        }
         self.occupants
             .iter()
             .filter(|(_, occupant)| matches!(occupant.activity, Activity::Idle))
-            .filter(|(_, occupant)| address.is_none_or(|address| occupant.address == address))
-            .min_by_key(|(_, occupant)| occupant.since)
+            .min_by_key(|(_, occupant)| (Reverse(held.get(&occupant.address)), occupant.since))
             .map(|(seat, _)| *seat)
     }
 
@@ -172,19 +171,19 @@ mod tests {
 
     #[test]
     fn when_full_the_longest_idle_connection_makes_room() {
-        let mut admission = Admission::new(3, 3, 100);
-        let (first, second, third) = (admit(&mut admission, A), admit(&mut admission, A), admit(&mut admission, B));
+        let mut admission = Admission::new(3, 100);
+        let (first, second, third) = (admit(&mut admission, A), admit(&mut admission, A), admit(&mut admission, A));
         admission.busy(first);
         admission.idle(first);
         admission.busy(second);
-        assert_eq!(admission.admit(B, false).unwrap().evicted, Some(third));
-        assert_eq!(admission.admit(B, false).unwrap().evicted, Some(first));
+        assert_eq!(admission.admit(A, false).unwrap().evicted, Some(third));
+        assert_eq!(admission.admit(A, false).unwrap().evicted, Some(first));
         assert_eq!(admission.len(), 3);
     }
 
     #[test]
     fn requests_in_progress_are_never_evicted() {
-        let mut admission = Admission::new(2, 2, 100);
+        let mut admission = Admission::new(2, 100);
         for _ in 0..2 {
             let seat = admit(&mut admission, A);
             admission.busy(seat);
@@ -194,21 +193,30 @@ mod tests {
     }
 
     #[test]
-    fn an_address_at_its_cap_makes_room_among_its_own() {
-        let mut admission = Admission::new(10, 2, 100);
-        let (_oldest, mine) = (admit(&mut admission, B), admit(&mut admission, A));
-        let busy = admit(&mut admission, A);
+    fn who_opens_many_loses_its_own_however_old_the_others_are() {
+        let mut admission = Admission::new(4, 100);
+        let (_watching, busy) = (admit(&mut admission, B), admit(&mut admission, A));
+        let (older, newer) = (admit(&mut admission, A), admit(&mut admission, A));
         admission.busy(busy);
-        let newest = admission.admit(A, false).unwrap();
-        assert_eq!(newest.evicted, Some(mine));
-        admission.busy(newest.seat);
-        assert_eq!(admission.admit(A, false), Err(Full));
-        assert!(admission.admit(B, false).is_ok());
+        let flood = admission.admit(A, false).unwrap();
+        assert_eq!(flood.evicted, Some(older));
+        assert_eq!(admission.admit(B, false).unwrap().evicted, Some(newer));
+    }
+
+    #[test]
+    fn where_the_largest_holder_is_busy_throughout_the_next_one_makes_room() {
+        let mut admission = Admission::new(3, 100);
+        for _ in 0..2 {
+            let seat = admit(&mut admission, A);
+            admission.busy(seat);
+        }
+        let idle = admit(&mut admission, B);
+        assert_eq!(admission.admit(A, false).unwrap().evicted, Some(idle));
     }
 
     #[test]
     fn scarce_descriptors_lower_the_ceiling_until_half_have_left() {
-        let mut admission = Admission::new(10, 10, 100);
+        let mut admission = Admission::new(10, 100);
         let first = admission.admit(A, true).unwrap().seat;
         let second = admission.admit(A, true).unwrap();
         assert_eq!(second.evicted, Some(first));
@@ -226,15 +234,16 @@ mod tests {
 
     #[test]
     fn one_ipv6_network_is_one_address() {
-        let mut admission = Admission::new(10, 1, 100);
+        let mut admission = Admission::new(3, 100);
+        let _older = admit(&mut admission, "fd00:0:0:1::1".parse().unwrap());
         let first = admit(&mut admission, "fd00::1".parse().unwrap());
-        assert_eq!(admission.admit("fd00::ffff:2".parse().unwrap(), false).unwrap().evicted, Some(first));
-        admit(&mut admission, "fd00:0:0:1::1".parse().unwrap());
+        admit(&mut admission, "fd00::ffff:2".parse().unwrap());
+        assert_eq!(admission.admit(B, false).unwrap().evicted, Some(first));
     }
 
     #[test]
     fn a_spent_answer_budget_cuts_off_who_waits_longest_but_never_the_newest() {
-        let mut admission = Admission::new(10, 10, 100);
+        let mut admission = Admission::new(10, 100);
         let seats: Vec<Seat> = (0..4).map(|_| admit(&mut admission, A)).collect();
         assert_eq!(admission.answering(seats[0], 50), []);
         assert_eq!(admission.answering(seats[1], 50), []);
@@ -247,7 +256,7 @@ mod tests {
 
     #[test]
     fn leaving_twice_is_harmless() {
-        let mut admission = Admission::new(1, 1, 100);
+        let mut admission = Admission::new(1, 100);
         let first = admit(&mut admission, A);
         let second = admission.admit(A, false).unwrap();
         assert_eq!(second.evicted, Some(first));

@@ -75,8 +75,6 @@ pub struct Settings {
     pub waiting: usize,
     /// Most connections.
     pub connections: usize,
-    /// Most connections of one address (an IPv6 /64 is one).
-    pub connections_per_address: usize,
     /// Most bytes of answers that wait in memory for slow readers; also the longest answer (segments do not count).
     pub answer_bytes: usize,
     /// A connection between two requests is closed after this.
@@ -101,7 +99,6 @@ impl Settings {
             workers: 4,
             waiting: 256,
             connections: 256,
-            connections_per_address: 256,
             answer_bytes: 2 << 20,
             idle_deadline: Duration::from_secs(30),
             head_deadline: Duration::from_secs(10),

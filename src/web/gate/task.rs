@@ -75,11 +75,7 @@ impl Gate {
         let Seams { control, board, segments, respond, counters } = seams;
         let workers = Workers::start(&socket, settings.workers, &respond)?;
         Ok(Rc::new(Self {
-            admission: RefCell::new(Admission::new(
-                settings.connections,
-                settings.connections_per_address,
-                settings.answer_bytes,
-            )),
+            admission: RefCell::new(Admission::new(settings.connections, settings.answer_bytes)),
             worker_places: Semaphore::new(settings.workers),
             settings,
             counters,
