@@ -35,16 +35,17 @@ fn main() -> ExitCode {
     // Slots in turn: what the muxer writes to was last touched a whole ring ago, as in a gateway.
     let held = [
         row("2 s at 4 Mbit/s, slots in turn", &gop, 8),
-        row("2 s at 4 Mbit/s, one hot slot", &gop, 1),
         row("20 KB pictures, slots in turn", &[P_FRAME; 50], 8),
         row("150 KB key frames, slots in turn", &[IDR; 8], 8),
         row("1400 B pictures, slots in turn", &[1400; 800], 8),
-        row("1400 B pictures, one hot slot", &[1400; 100], 1),
     ];
+    // No gateway has its pictures and its one slot in the processor's cache; here the fixed cost per picture shows.
+    row("2 s at 4 Mbit/s, one hot slot", &gop, 1);
+    row("1400 B pictures, one hot slot", &[1400; 100], 1);
     println!(
-        "ratio: time of the muxer to a memcpy of the same bytes (target {TARGET}), and of the crate's writer to the muxer"
+        "ratio: time of the muxer to a memcpy of the same bytes (target {TARGET} for slots in turn), and of the crate's writer to the muxer"
     );
-    if held[0] { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if held.iter().all(|held| *held) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Measures and prints one row; whether it holds what is promised.

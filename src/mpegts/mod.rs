@@ -9,7 +9,7 @@ mod tests;
 use mpeg2ts::ts::{ContinuityCounter, TsPacket};
 
 use self::packets::Packets;
-use self::pes::{PesHeader, TimeFields};
+use self::pes::{CLOCK_FIELDS, audio_header, clock_fields, reordered_video_header, video_header};
 use self::psi::Psi;
 use crate::media::{AccessUnit, AudioCodec, AudioFormat, StreamFormat, Ticks, Track, VideoCodec, nal};
 
@@ -27,6 +27,10 @@ const AUDIO_PID: u16 = 0x0101;
 
 /// Before each NAL unit: ISO/IEC 14496-10 Annex B, with `zero_byte`.
 const START_CODE: [u8; 4] = [0, 0, 0, 1];
+
+/// Access unit delimiters that allow every slice type, with their start codes.
+const H264_DELIMITER: [u8; 6] = [0, 0, 0, 1, 0x09, 0xF0];
+const H265_DELIMITER: [u8; 7] = [0, 0, 0, 1, 0x46, 0x01, 0x50];
 
 /// Multiplexes one camera into one program: PAT, PMT, a video and at most one audio stream.
 ///
@@ -77,7 +81,7 @@ impl Muxer {
     /// 0 for a unit without content: no audio data, or no NAL unit but delimiters and parameter sets; and for audio of a
     /// format whose sound is not carried.
     pub fn len(&self, unit: &AccessUnit) -> usize {
-        packets::len(time_fields(unit).as_bytes().len(), pes_len(unit))
+        packets::len(fields_len(unit.track), pes_len(unit))
     }
 
     /// Writes one access unit as one PES packet and returns the bytes written, as [`len`](Self::len) foretold.
@@ -92,25 +96,33 @@ impl Muxer {
     /// # Errors
     /// [`Full`] when `out` is too short.
     pub fn write(&mut self, unit: &AccessUnit, out: &mut [u8]) -> Result<usize, Full> {
-        let (fields, pes_len) = (time_fields(unit), pes_len(unit));
-        let needed = packets::len(fields.as_bytes().len(), pes_len);
+        let pes_len = pes_len(unit);
+        let needed = packets::len(fields_len(unit.track), pes_len);
         let out = out.get_mut(..needed).ok_or(Full { needed })?;
         if needed == 0 {
             return Ok(0);
         }
         match unit.track {
             Track::Video => {
-                let mut packets = Packets::start(out, VIDEO_PID, &mut self.video, fields.as_bytes(), pes_len);
-                packets.put(PesHeader::video(unit.pts, unit.dts).as_bytes());
-                packets.put(delimiter(unit.format.video.codec));
+                let fields = clock_fields(unit.dts - PCR_LEAD, unit.key_frame, unit.discontinuity);
+                let mut packets = Packets::start(out, VIDEO_PID, &mut self.video, &fields, pes_len);
+                if unit.pts == unit.dts {
+                    packets.put(&video_header(unit.pts));
+                } else {
+                    packets.put(&reordered_video_header(unit.pts, unit.dts));
+                }
+                match unit.format.video.codec {
+                    VideoCodec::H264 => packets.put(&H264_DELIMITER),
+                    VideoCodec::H265 => packets.put(&H265_DELIMITER),
+                }
                 for piece in parameter_sets(unit).chain(coded_units(unit)) {
                     packets.put(&START_CODE);
                     packets.put(piece);
                 }
             }
             Track::Audio => {
-                let mut packets = Packets::start(out, AUDIO_PID, &mut self.audio, fields.as_bytes(), pes_len);
-                packets.put(PesHeader::audio(unit.pts, unit.data.len()).as_bytes());
+                let mut packets = Packets::start(out, AUDIO_PID, &mut self.audio, &[], pes_len);
+                packets.put(&audio_header(unit.pts, unit.data.len()));
                 packets.put(&unit.data);
             }
         }
@@ -118,11 +130,11 @@ impl Muxer {
     }
 }
 
-/// The adaptation field that the first packet of `unit` needs: the clock rides on video alone.
-fn time_fields(unit: &AccessUnit) -> TimeFields {
-    match unit.track {
-        Track::Video => TimeFields::new(unit.dts - PCR_LEAD, unit.key_frame, unit.discontinuity),
-        Track::Audio => TimeFields::none(),
+/// Bytes of the adaptation field's contents in the first packet of a unit: the clock rides on video alone.
+const fn fields_len(track: Track) -> usize {
+    match track {
+        Track::Video => CLOCK_FIELDS,
+        Track::Audio => 0,
     }
 }
 
@@ -132,12 +144,12 @@ fn pes_len(unit: &AccessUnit) -> usize {
         Track::Video => match annex_b_len(coded_units(unit)) {
             0 => 0,
             coded => {
-                let header = PesHeader::video(unit.pts, unit.dts).as_bytes().len();
-                header + delimiter(unit.format.video.codec).len() + annex_b_len(parameter_sets(unit)) + coded
+                let header = if unit.pts == unit.dts { pes::WITH_PTS } else { pes::WITH_DTS };
+                header + delimiter_len(unit.format.video.codec) + annex_b_len(parameter_sets(unit)) + coded
             }
         },
         Track::Audio if unit.data.is_empty() || !carries_sound(&unit.format) => 0,
-        Track::Audio => PesHeader::audio(unit.pts, unit.data.len()).as_bytes().len() + unit.data.len(),
+        Track::Audio => pes::WITH_PTS + unit.data.len(),
     }
 }
 
@@ -158,10 +170,10 @@ fn coded_units(unit: &AccessUnit) -> impl Iterator<Item = &[u8]> {
         .filter(move |unit| !matches!(nal::kind(codec, unit), nal::Kind::Delimiter | nal::Kind::ParameterSet))
 }
 
-/// An access unit delimiter that allows every slice type, with its start code.
-const fn delimiter(codec: VideoCodec) -> &'static [u8] {
+/// Bytes of the access unit delimiter.
+const fn delimiter_len(codec: VideoCodec) -> usize {
     match codec {
-        VideoCodec::H264 => &[0, 0, 0, 1, 0x09, 0xF0],
-        VideoCodec::H265 => &[0, 0, 0, 1, 0x46, 0x01, 0x50],
+        VideoCodec::H264 => H264_DELIMITER.len(),
+        VideoCodec::H265 => H265_DELIMITER.len(),
     }
 }

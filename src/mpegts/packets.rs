@@ -38,6 +38,7 @@ pub(super) struct Packets<'a> {
 impl<'a> Packets<'a> {
     /// Begins a PES packet of `pes_len` bytes, not 0. `out` has exactly [`len`] bytes for it; `fields` go into the first packet's
     /// adaptation field. The pieces then [`put`](Self::put) must add up to `pes_len`.
+    #[inline]
     pub(super) fn start(
         out: &'a mut [u8],
         pid: u16,
@@ -51,7 +52,18 @@ impl<'a> Packets<'a> {
     }
 
     /// Appends the next bytes of the PES packet.
-    pub(super) fn put(&mut self, mut bytes: &[u8]) {
+    #[inline]
+    pub(super) fn put(&mut self, bytes: &[u8]) {
+        // Where the caller's length is a constant, so is this copy's.
+        if bytes.len() <= self.room {
+            self.room -= bytes.len();
+            self.take(bytes.len()).copy_from_slice(bytes);
+        } else {
+            self.put_across(bytes);
+        }
+    }
+
+    fn put_across(&mut self, mut bytes: &[u8]) {
         loop {
             let (now, later) = bytes.split_at(self.room.min(bytes.len()));
             self.take(now.len()).copy_from_slice(now);
@@ -76,13 +88,16 @@ impl<'a> Packets<'a> {
         for (packet, payload) in packets.iter_mut().zip(payloads) {
             let header = [TsPacket::SYNC_BYTE, pid_high, pid_low, PAYLOAD_ONLY | self.counter.as_u8()];
             packet[..HEADER].copy_from_slice(&header);
-            packet[HEADER..].copy_from_slice(payload);
+            // In halves: copies this short are made in place, without a call.
+            packet[HEADER..HEADER + PAYLOAD / 2].copy_from_slice(&payload[..PAYLOAD / 2]);
+            packet[HEADER + PAYLOAD / 2..].copy_from_slice(&payload[PAYLOAD / 2..]);
             self.counter.increment();
         }
         rest
     }
 
     /// Begins a packet: header, and an adaptation field where there are `fields` or less is left than a packet holds.
+    #[inline]
     fn begin(&mut self, start: u8, fields: &[u8]) {
         let payload = self.left.min(PAYLOAD - adaptation_len(fields.len()));
         let adaptation = PAYLOAD - payload;
