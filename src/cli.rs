@@ -79,7 +79,7 @@ pub enum UsageError {
 
 /// `porthole --help`.
 pub const HELP: &str = "\
-Porthole: RTSP cameras in, HLS out, for every player.
+Porthole: RTSP cameras in; HLS for every player and WebRTC for sub-second viewing out.
 
 Usage: porthole <COMMAND> [OPTIONS]
 
