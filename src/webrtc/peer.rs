@@ -55,6 +55,9 @@ pub enum OpenError {
         /// Viewers.
         limit: usize,
     },
+    /// What nobody can guess cannot be made now.
+    #[error("the system gives no random numbers: {0}")]
+    NoRandomness(getrandom::Error),
 }
 
 /// What a peer is made of besides its offer.
