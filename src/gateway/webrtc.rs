@@ -19,7 +19,7 @@ use crate::hub::Limits;
 use crate::media::{AudioCodec, StreamFormat, StreamId};
 use crate::system;
 use crate::webrtc::{
-    AddressChoice, Certificate, LocalAddress, OpenError, SessionFacts, Settings, Watch, WebRtc, usable,
+    AddressChoice, Certificate, Counters, LocalAddress, OpenError, SessionFacts, Settings, Watch, WebRtc, usable,
 };
 
 /// An output that cannot start is tried again after this.
@@ -331,20 +331,10 @@ fn session_status(facts: &SessionFacts, now: Instant) -> SessionStatus {
     }
 }
 
+/// Names every field on both sides, so that a new one cannot be forgotten here.
 fn counters(webrtc: &WebRtc) -> WebRtcCounters {
-    let counted = webrtc.counters();
-    WebRtcCounters {
-        sessions: counted.sessions,
-        refused: counted.refused,
-        vanished: counted.vanished,
-        packets: counted.packets,
-        bytes: counted.bytes,
-        nacks: counted.nacks,
-        plis: counted.plis,
-        skips: counted.skips,
-        stray: counted.stray,
-        unsent: counted.unsent,
-    }
+    let Counters { sessions, refused, vanished, packets, bytes, nacks, plis, skips, stray, unsent } = webrtc.counters();
+    WebRtcCounters { sessions, refused, vanished, packets, bytes, nacks, plis, skips, stray, unsent }
 }
 
 #[cfg(test)]
