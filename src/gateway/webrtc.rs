@@ -338,24 +338,5 @@ fn counters(webrtc: &WebRtc) -> WebRtcCounters {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::media::VideoCodec;
-
-    #[test]
-    fn a_refusal_says_whose_fault_it_is() {
-        let yard = StreamId::parse("yard").unwrap();
-        let no_codec = OpenError::NoSharedCodec { sends: VideoCodec::H265, accepts: vec!["VP8".to_owned()] };
-        let sentence = "camera sends H.265, this browser accepts VP8: use HLS".to_owned();
-        let no_numbers = "the system gives no random numbers: getrandom: this target is not supported".to_owned();
-        for (error, expected) in [
-            (OpenError::BadOffer("it is short".to_owned()), WatchRefusal::BadOffer("it is short".to_owned())),
-            (no_codec, WatchRefusal::NotPlayable { code: "no_shared_codec", sentence }),
-            (OpenError::Full { of_camera: true, limit: 4 }, WatchRefusal::Full { camera: Some(yard), limit: 4 }),
-            (OpenError::Full { of_camera: false, limit: 16 }, WatchRefusal::Full { camera: None, limit: 16 }),
-            (OpenError::NoRandomness(getrandom::Error::UNSUPPORTED), WatchRefusal::Failed(no_numbers)),
-        ] {
-            assert_eq!(refusal(yard, error), expected);
-        }
-    }
-}
+#[path = "webrtc_tests.rs"]
+mod tests;
