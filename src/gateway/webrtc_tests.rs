@@ -69,7 +69,7 @@ impl Rig {
 
 fn on_media_thread(body: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(body);
+    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(20), body).await.expect("in time") });
 }
 
 #[test]
@@ -137,10 +137,14 @@ fn a_restart_ends_every_session_and_serves_on_the_same_port() {
         let rig = Rig::new();
         rig.restart().await;
         let answer = rig.watch().unwrap();
+        rig.output.take_news();
         rig.restart().await;
+        assert_eq!(rig.output.take_news(), [rig.yard.plan.camera.id], "the session is closed, not only dropped");
         assert_eq!((rig.status().sessions, rig.status().problem), (Vec::new(), None));
         assert!(!rig.output.hang_up(None, answer.session));
         assert!(rig.watch().is_ok());
+        rig.output.set_gop_bytes(1234);
+        assert_eq!(rig.output.running.borrow().as_ref().map(|running| running.plan.gop_bytes), Some(1234));
         rig.output.restart(None, &rig.executor);
         assert_eq!(rig.watch(), Err(WatchRefusal::Off));
         // A task that is dropped lets go in its next turn.

@@ -227,6 +227,13 @@ fn a_session_ends_when_it_is_hung_up_and_the_browser_is_told() {
     assert!(!world.engine(|engine, now, out| engine.hang_up(Some(other), id, now, out)));
     assert!(world.engine(|engine, now, out| engine.hang_up(Some(camera()), id, now, out)));
     assert!(!world.engine(|engine, now, out| engine.hang_up(None, id, now, out)));
+    while let Some(bytes) = world.to_browser.pop_front() {
+        let (source, local) = (GATEWAY.parse().unwrap(), BROWSER.parse().unwrap());
+        let receive = Receive::new(Protocol::Udp, source, local, &bytes).unwrap();
+        world.browser.handle_input(Input::Receive(world.now, receive)).unwrap();
+        while !matches!(world.browser.poll_output().unwrap(), Output::Timeout(_)) {}
+    }
+    assert!(!world.browser.is_alive(), "the browser was not told");
     assert!(world.engine.sessions().is_empty() && world.engine.by_path.is_empty() && world.engine.by_ufrag.is_empty());
 }
 
