@@ -16,7 +16,7 @@ pub(super) struct Offered {
 
 /// Reads an offer. The error completes "the SDP offer cannot be used: ...".
 pub(super) fn read(text: &str) -> Result<Offered, String> {
-    let lines: Vec<&str> = text.lines().map(|line| line.trim_end_matches('\r')).collect();
+    let lines: Vec<&str> = text.lines().collect();
     if !lines.first().is_some_and(|line| line.starts_with("v=0")) {
         return Err("it does not start with \"v=0\"".to_owned());
     }
