@@ -19,7 +19,7 @@ use crate::hub::Limits;
 use crate::media::{AudioCodec, StreamFormat, StreamId};
 use crate::system;
 use crate::webrtc::{
-    AddressChoice, Certificate, LocalAddress, OpenError, SessionFacts, Settings, Watch, WebRtc, usable,
+    AddressChoice, Certificate, Counters, LocalAddress, OpenError, SessionFacts, Settings, Watch, WebRtc, usable,
 };
 
 /// An output that cannot start is tried again after this.
@@ -298,6 +298,7 @@ fn refusal(camera: StreamId, error: OpenError) -> WatchRefusal {
             WatchRefusal::NotPlayable { code: "no_shared_codec", sentence: error.to_string() }
         }
         OpenError::Full { of_camera, limit } => WatchRefusal::Full { camera: of_camera.then_some(camera), limit },
+        OpenError::NoRandomness(_) => WatchRefusal::Failed(error.to_string()),
     }
 }
 
@@ -330,18 +331,12 @@ fn session_status(facts: &SessionFacts, now: Instant) -> SessionStatus {
     }
 }
 
+/// Names every field on both sides, so that a new one cannot be forgotten here.
 fn counters(webrtc: &WebRtc) -> WebRtcCounters {
-    let counted = webrtc.counters();
-    WebRtcCounters {
-        sessions: counted.sessions,
-        refused: counted.refused,
-        vanished: counted.vanished,
-        packets: counted.packets,
-        bytes: counted.bytes,
-        nacks: counted.nacks,
-        plis: counted.plis,
-        skips: counted.skips,
-        stray: counted.stray,
-        unsent: counted.unsent,
-    }
+    let Counters { sessions, refused, vanished, packets, bytes, nacks, plis, skips, stray, unsent } = webrtc.counters();
+    WebRtcCounters { sessions, refused, vanished, packets, bytes, nacks, plis, skips, stray, unsent }
 }
+
+#[cfg(test)]
+#[path = "webrtc_tests.rs"]
+mod tests;

@@ -56,7 +56,7 @@ pub(super) struct End {
 struct Session {
     camera: StreamId,
     peer: Peer,
-    ufrag: String,
+    credentials: IceCreds,
     paths: Vec<Path>,
     /// Has been connected: the viewer was started.
     started: bool,
@@ -117,20 +117,20 @@ impl Engine {
                 return Err(OpenError::Full { of_camera, limit });
             }
         }
-        let (id, ufrag, pass, first_stamp) = secrets(request.entropy);
+        let (id, credentials, first_stamp) = secrets(request.entropy);
         let opening = Opening {
             format: request.format,
             certificate: self.certificate.dtls(),
             crypto: &self.crypto,
-            credentials: IceCreds { ufrag: ufrag.clone(), pass },
+            credentials: credentials.clone(),
             addresses: request.addresses,
             udp_port: self.limits.udp_port,
             tcp_port: self.limits.tcp_port,
             first_stamp,
         };
         let (peer, answer) = Peer::open(request.sdp, &opening, now)?;
-        self.by_ufrag.insert(ufrag.clone(), id);
-        let session = Session { camera: request.camera, peer, ufrag, paths: Vec::new(), started: false };
+        self.by_ufrag.insert(credentials.ufrag.clone(), id);
+        let session = Session { camera: request.camera, peer, credentials, paths: Vec::new(), started: false };
         self.sessions.insert(id, session);
         self.changes.push(request.camera);
         Ok((id, answer))
@@ -183,15 +183,30 @@ impl Engine {
 
     /// A datagram (or, over TCP, a frame) came; false when it is from nobody who watches.
     pub(super) fn handle_datagram(&mut self, path: Path, bytes: &[u8], now: Instant, out: Out<'_>) -> bool {
-        let known = self.by_path.get(&(path.remote, path.tcp)).copied();
-        let Some(id) = named(bytes, &self.by_ufrag).or(known) else {
+        let check = check(bytes);
+        let id = match &check {
+            Some(check) => self.checked(check),
+            None => self.by_path.get(&(path.remote, path.tcp)).copied(),
+        };
+        let Some((id, session)) = id.and_then(|id| Some((id, self.sessions.get_mut(&id)?))) else {
             self.counters.stray += 1;
             return false;
         };
-        let Some(session) = self.sessions.get_mut(&id) else { return false };
+        if check.is_some() {
+            session.peer.on_check(now);
+        }
         session.peer.handle_datagram(path, bytes, now, out);
         self.settle(id, now, out);
         true
+    }
+
+    /// The session that a check names, if it also knows the password: names can be overheard. RFC 8445 section 7.3.
+    fn checked(&self, check: &StunMessage<'_>) -> Option<u128> {
+        let (ours, _) = check.split_username()?;
+        let id = self.by_ufrag.get(ours)?;
+        let password = self.sessions.get(id)?.credentials.pass.as_bytes();
+        let hmac = |key: &[u8], parts: &[&[u8]]| self.crypto.sha1_hmac_provider.sha1_hmac(key, parts);
+        check.verify(password, hmac).then_some(*id)
     }
 
     /// The TCP connection of this path is closed.
@@ -310,7 +325,7 @@ impl Engine {
         let Some(session) = self.sessions.remove(&id) else { return };
         self.counters.add(session.peer.facts(), session.peer.viewer.skips());
         self.changes.push(session.camera);
-        self.by_ufrag.remove(&session.ufrag);
+        self.by_ufrag.remove(&session.credentials.ufrag);
         for path in session.paths {
             self.by_path.remove(&(path.remote, path.tcp));
             self.closed.push(path);
@@ -353,15 +368,13 @@ impl Engine {
     }
 }
 
-/// The session that a STUN binding request names: its user name starts with our ufrag. RFC 8445 section 7.2.2.
-fn named(bytes: &[u8], by_ufrag: &HashMap<String, u128>) -> Option<u128> {
+/// A check of the path: a STUN message with the user names of both sides. RFC 8445 section 7.2.2.
+fn check(bytes: &[u8]) -> Option<StunMessage<'_>> {
     // RFC 7983: only STUN starts with 0 to 3.
     if !matches!(bytes.first(), Some(0..=3)) {
         return None;
     }
-    let message = StunMessage::parse(bytes).ok()?;
-    let (ours, _) = message.split_username()?;
-    by_ufrag.get(ours).copied()
+    StunMessage::parse(bytes).ok().filter(|message| message.split_username().is_some())
 }
 
 /// Datagrams that carry no user name come on the paths that the peer has used. True when it took another one.
@@ -381,13 +394,13 @@ fn remember_path(session: &mut Session, id: u128, by_path: &mut HashMap<(SocketA
 }
 
 /// Session id, ICE user name fragment and password (RFC 8445 section 5.3: 24 and 128 bits at least), first RTP time.
-fn secrets(entropy: Entropy) -> (u128, String, String, u32) {
+fn secrets(entropy: Entropy) -> (u128, IceCreds, u32) {
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let (id, rest) = entropy.split_first_chunk::<16>().expect("entropy has 44 bytes");
     let (ufrag, rest) = rest.split_first_chunk::<8>().expect("entropy has 44 bytes");
     let (pass, rest) = rest.split_first_chunk::<16>().expect("entropy has 44 bytes");
     let first_stamp = u32::from_be_bytes(*rest.first_chunk::<4>().expect("entropy has 44 bytes"));
-    (u128::from_be_bytes(*id), hex(ufrag), hex(pass), first_stamp)
+    (u128::from_be_bytes(*id), IceCreds { ufrag: hex(ufrag), pass: hex(pass) }, first_stamp)
 }
 
 #[cfg(test)]

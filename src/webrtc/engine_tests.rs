@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use str0m::change::SdpAnswer;
+use str0m::ice::TransId;
 use str0m::media::{Direction, MediaKind};
 use str0m::net::{Protocol, Receive};
 use str0m::rtp::{Extension, RtpPacket};
@@ -226,6 +227,13 @@ fn a_session_ends_when_it_is_hung_up_and_the_browser_is_told() {
     assert!(!world.engine(|engine, now, out| engine.hang_up(Some(other), id, now, out)));
     assert!(world.engine(|engine, now, out| engine.hang_up(Some(camera()), id, now, out)));
     assert!(!world.engine(|engine, now, out| engine.hang_up(None, id, now, out)));
+    while let Some(bytes) = world.to_browser.pop_front() {
+        let (source, local) = (GATEWAY.parse().unwrap(), BROWSER.parse().unwrap());
+        let receive = Receive::new(Protocol::Udp, source, local, &bytes).unwrap();
+        world.browser.handle_input(Input::Receive(world.now, receive)).unwrap();
+        while !matches!(world.browser.poll_output().unwrap(), Output::Timeout(_)) {}
+    }
+    assert!(!world.browser.is_alive(), "the browser was not told");
     assert!(world.engine.sessions().is_empty() && world.engine.by_path.is_empty() && world.engine.by_ufrag.is_empty());
 }
 
@@ -257,6 +265,73 @@ fn who_asks_without_ever_coming_keeps_no_seat() {
     world.now += Duration::from_secs(13);
     world.engine(Engine::handle_timeout);
     assert!(world.engine.sessions().is_empty());
+}
+
+/// A check as a browser sends it.
+fn check(ufrag: &str, password: &str) -> Vec<u8> {
+    let name = format!("{ufrag}:abcd");
+    let message = StunMessage::binding_request(&name, TransId::new(), true, 1, 1, true);
+    let mut bytes = vec![0; 200];
+    let hmac = from_feature_flags().sha1_hmac_provider;
+    let length = message.to_bytes(Some(password.as_bytes()), &mut bytes, |key, parts| hmac.sha1_hmac(key, parts));
+    bytes.truncate(length.unwrap());
+    bytes
+}
+
+#[test]
+fn who_knows_the_name_and_not_the_password_keeps_no_seat() {
+    let mut world = World::new(format(VideoCodec::H264));
+    world.engine.add_stream(camera(), 1 << 20, Vec::new());
+    let vanished = world.watch().unwrap();
+    world.pass(ms(300));
+    let path = world.engine.sessions()[0].path.unwrap();
+    world.browser = RtcConfig::new().set_rtp_mode(true).build(world.now);
+    let never_came = world.watch().unwrap();
+    let stranger = Path { remote: "10.0.0.9:1".parse().unwrap(), ..path };
+    for _ in 0..15 {
+        world.now += Duration::from_secs(1);
+        for id in [vanished, never_came] {
+            let Some(session) = world.engine.sessions.get(&id) else { continue };
+            let forged = check(&session.credentials.ufrag, "0123456789abcdef0123456789abcdef");
+            for path in [path, stranger] {
+                assert!(!world.engine(|engine, now, out| engine.handle_datagram(path, &forged, now, out)));
+            }
+        }
+        // With the address of the viewer, as if they were DTLS, RTCP, and a response to a check of ours.
+        for first in [22, 200, 1] {
+            let mut forged = vec![0x55; 100];
+            forged[0] = first;
+            world.engine(|engine, now, out| engine.handle_datagram(path, &forged, now, out));
+        }
+        world.engine(Engine::handle_timeout);
+    }
+    assert!(world.engine.sessions().is_empty());
+    assert_eq!(world.engine.counters().vanished, 2);
+}
+
+#[test]
+fn who_knows_the_password_keeps_its_seat() {
+    let mut world = World::new(format(VideoCodec::H264));
+    let id = world.watch().unwrap();
+    let path = Path { local: GATEWAY.parse().unwrap(), remote: BROWSER.parse().unwrap(), tcp: false };
+    let IceCreds { ufrag, pass } = world.engine.sessions[&id].credentials.clone();
+    for _ in 0..3 {
+        // Every other check of a browser that is slow with them is lost.
+        world.now += Duration::from_secs(12);
+        world.engine(Engine::handle_timeout);
+        let right = check(&ufrag, &pass);
+        assert!(world.engine(|engine, now, out| engine.handle_datagram(path, &right, now, out)));
+    }
+    assert_eq!(world.engine.sessions().len(), 1);
+}
+
+#[test]
+fn a_viewer_without_pictures_keeps_its_seat() {
+    let mut world = World::new(format(VideoCodec::H264));
+    world.engine.add_stream(camera(), 1 << 20, Vec::new());
+    world.watch().unwrap();
+    world.pass(Duration::from_secs(40));
+    assert_eq!(world.engine.sessions()[0].ice_state, "completed");
 }
 
 #[test]

@@ -16,7 +16,7 @@ pub(super) struct Offered {
 
 /// Reads an offer. The error completes "the SDP offer cannot be used: ...".
 pub(super) fn read(text: &str) -> Result<Offered, String> {
-    let lines: Vec<&str> = text.lines().map(|line| line.trim_end_matches('\r')).collect();
+    let lines: Vec<&str> = text.lines().collect();
     if !lines.first().is_some_and(|line| line.starts_with("v=0")) {
         return Err("it does not start with \"v=0\"".to_owned());
     }
@@ -139,12 +139,23 @@ mod tests {
     }
 
     #[test]
+    fn many_codecs_and_foreign_words_stay_short() {
+        let maps: String = (0..20).map(|n| format!("a=rtpmap:{n} codec{n}/90000\r\n")).collect();
+        let video = format!("m=video 9 UDP/TLS/RTP/SAVPF 0\r\n{maps}");
+        assert_eq!(sections(&video.lines().collect::<Vec<_>>())[0].codecs().len(), 8);
+        assert_eq!(one_line("line 1\nline\u{7}2"), "line 1 line 2");
+        assert_eq!(one_line(&"x".repeat(200)).len(), 120);
+    }
+
+    #[test]
     fn what_cannot_be_used_is_told_why() {
         let print = format!("a=fingerprint:sha-256 {}\r\n", ["AB"; 32].join(":"));
         let refusal = |text: &str| read(&text.replacen("v=0\r\n", &format!("v=0\r\n{print}"), 1)).err().unwrap();
         assert_eq!(refusal(""), "it does not start with \"v=0\"");
         assert_eq!(refusal("v=0\r\n"), "it has no video section");
-        for wrong in ["", "a=fingerprint:sha-256 AB:CD\r\n", "a=fingerprint:sha-1 AB\r\n"] {
+        let digest = |hash: &str, pair: &str| format!("a=fingerprint:{hash} {}\r\n", [pair; 32].join(":"));
+        let short = "a=fingerprint:sha-256 AB:CD\r\n".to_owned();
+        for wrong in [String::new(), short, digest("sha-1", "AB"), digest("sha-256", "GG"), digest("sha-256", "A")] {
             let reason = read(&format!("v=0\r\n{wrong}m=video 9 UDP/TLS/RTP/SAVPF 96\r\n")).err().unwrap();
             assert!(reason.starts_with("it has no SHA-256 fingerprint"), "{wrong}: {reason}");
         }

@@ -26,10 +26,9 @@ const REPEATABLE: usize = 1024;
 const REPEATABLE_FOR: Duration = Duration::from_secs(3);
 /// Repeated packets may be up to this share of all: a path that loses a fifth needs a fifth.
 const MOST_REPEATED: f32 = 0.5;
-/// A viewer whose browser has not been heard for so long is gone: browsers check their path every 2 to 3 s.
-const SILENCE: Duration = Duration::from_secs(10);
-/// The same, before the path is found: a phone may ask its user first.
-const NEVER_HEARD: Duration = Duration::from_secs(12);
+/// A viewer whose browser has not been heard for so long is gone. Firefox checks its path every 4 to 6 s (RFC 7675 section 5.1)
+/// and repeats no check that is lost: one may be.
+const SILENCE: Duration = Duration::from_secs(13);
 const STATS: Duration = Duration::from_secs(2);
 /// Samples per second of G.711.
 const SOUND_HZ: i64 = 8000;
@@ -56,6 +55,9 @@ pub enum OpenError {
         /// Viewers.
         limit: usize,
     },
+    /// What nobody can guess cannot be made now.
+    #[error("the system gives no random numbers: {0}")]
+    NoRandomness(getrandom::Error),
 }
 
 /// What a peer is made of besides its offer.
@@ -109,6 +111,7 @@ pub(super) struct Peer {
     connected: bool,
     /// Why the session is over, once it is.
     ended: Option<String>,
+    /// When the browser last proved that it is there.
     heard: Instant,
     timeout: Instant,
     key_frame_wanted: bool,
@@ -198,7 +201,7 @@ impl Peer {
     }
 
     fn deadline(&self) -> Instant {
-        self.heard + if self.connected { SILENCE } else { NEVER_HEARD }
+        self.heard + SILENCE
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is due at the latest.
@@ -216,11 +219,15 @@ impl Peer {
         std::mem::take(&mut self.key_frame_wanted)
     }
 
-    /// A datagram that this peer's path or credentials name.
+    /// A check of the path came that only the browser can have made.
+    pub(super) const fn on_check(&mut self, now: Instant) {
+        self.heard = now;
+    }
+
+    /// A datagram that this peer's path or credentials name. It proves nothing: its sender may be forged.
     pub(super) fn handle_datagram(&mut self, path: Path, bytes: &[u8], now: Instant, out: Out<'_>) {
         let proto = if path.tcp { Protocol::Tcp } else { Protocol::Udp };
         let Ok(receive) = Receive::new(proto, path.remote, path.local, bytes) else { return };
-        self.heard = now;
         if let Err(error) = self.rtc.handle_input(Input::Receive(now, receive)) {
             self.end(error.to_string());
         }

@@ -132,7 +132,7 @@ impl WebRtc {
     pub fn watch(&self, watch: &Watch<'_>) -> Result<Opened, OpenError> {
         let mut entropy: Entropy = [0; _];
         // Without randomness a session would be guessable: the kernel always has it once it has booted.
-        getrandom::fill(&mut entropy).map_err(|error| OpenError::BadOffer(format!("no random numbers: {error}")))?;
+        getrandom::fill(&mut entropy).map_err(OpenError::NoRandomness)?;
         let Watch { camera, sdp, format, hub, queue, max_viewers, gop_bytes, addresses } = *watch;
         let request = Request { camera, sdp, format, camera_viewers: max_viewers, addresses, entropy };
         let (id, sdp) = self.inner.engine(|engine, now, _| engine.open(&request, now))?;

@@ -309,6 +309,12 @@ fn every_refusal_has_its_status_sentence_and_code() {
     let h265 = "camera sends H.265, this browser accepts H.264, VP8: use HLS".to_owned();
     let cases = [
         (WatchRefusal::Off, 503, "WebRTC is not enabled", Some("webrtc_off")),
+        (
+            WatchRefusal::Failed("UDP port 8189 is taken".to_owned()),
+            503,
+            "UDP port 8189 is taken",
+            Some("webrtc_failed"),
+        ),
         (WatchRefusal::UnknownCamera, 404, "there is no stream with this id", None),
         (
             WatchRefusal::BadOffer("line 3 is no attribute".to_owned()),

@@ -49,11 +49,6 @@ impl Sockets {
         self.udp.buffers()
     }
 
-    /// TCP connections now.
-    pub fn tcp_connections(&self) -> usize {
-        self.tcp.as_ref().map_or(0, Tcp::len)
-    }
-
     /// Counters since the start.
     pub fn counters(&self) -> Counters {
         self.report.counters()
