@@ -57,6 +57,8 @@ struct Session {
     camera: StreamId,
     peer: Peer,
     credentials: IceCreds,
+    /// The browser's last check, as it came.
+    check: Vec<u8>,
     paths: Vec<Path>,
     /// Has been connected: the viewer was started.
     started: bool,
@@ -130,7 +132,8 @@ impl Engine {
         };
         let (peer, answer) = Peer::open(request.sdp, &opening, now)?;
         self.by_ufrag.insert(credentials.ufrag.clone(), id);
-        let session = Session { camera: request.camera, peer, credentials, paths: Vec::new(), started: false };
+        let session =
+            Session { camera: request.camera, peer, credentials, check: Vec::new(), paths: Vec::new(), started: false };
         self.sessions.insert(id, session);
         self.changes.push(request.camera);
         Ok((id, answer))
@@ -194,6 +197,8 @@ impl Engine {
         };
         if check.is_some() {
             session.peer.on_check(now);
+            session.check.clear();
+            session.check.extend_from_slice(bytes);
         }
         session.peer.handle_datagram(path, bytes, now, out);
         self.settle(id, now, out);
@@ -297,6 +302,9 @@ impl Engine {
             session.peer.close(now, out);
             self.remove(id);
             return;
+        }
+        if session.peer.wants_check() {
+            session.peer.repeat_check(&session.check, now, out);
         }
         if remember_path(session, id, &mut self.by_path) {
             self.changes.push(session.camera);

@@ -29,6 +29,9 @@ const MOST_REPEATED: f32 = 0.5;
 /// A viewer whose browser has not been heard for so long is gone. Firefox checks its path every 4 to 6 s (RFC 7675 section 5.1)
 /// and repeats no check that is lost: one may be.
 const SILENCE: Duration = Duration::from_secs(13);
+/// A viewer that reports and has not checked its path for so long does not check it: libnice does so only at the start, where
+/// nobody asks for more (RFC 8445 section 11). str0m ends a path that is not checked for 15 s.
+const UNCHECKED: Duration = Duration::from_secs(7);
 const STATS: Duration = Duration::from_secs(2);
 /// Samples per second of G.711.
 const SOUND_HZ: i64 = 8000;
@@ -111,8 +114,10 @@ pub(super) struct Peer {
     connected: bool,
     /// Why the session is over, once it is.
     ended: Option<String>,
-    /// When the browser last proved that it is there.
+    /// When the browser last proved that it is there, by a check or a report.
     heard: Instant,
+    /// When the path was last checked.
+    checked: Instant,
     timeout: Instant,
     key_frame_wanted: bool,
     facts: PeerFacts,
@@ -174,6 +179,7 @@ impl Peer {
             connected: false,
             ended: None,
             heard: now,
+            checked: now,
             timeout: now,
             key_frame_wanted: false,
             facts,
@@ -221,7 +227,24 @@ impl Peer {
 
     /// A check of the path came that only the browser can have made.
     pub(super) const fn on_check(&mut self, now: Instant) {
-        self.heard = now;
+        (self.heard, self.checked) = (now, now);
+    }
+
+    /// True when the browser reports and does not check its path; then its last check stands for those that it leaves out.
+    pub(super) fn wants_check(&self) -> bool {
+        self.heard.saturating_duration_since(self.checked) >= UNCHECKED
+    }
+
+    /// Takes the browser's last check once more: its path is alive. The answer goes to nobody.
+    pub(super) fn repeat_check(&mut self, check: &[u8], now: Instant, out: Out<'_>) {
+        self.checked = now;
+        let Some(path) = self.facts.path else { return };
+        // RFC 7983: STUN starts with 0 to 3.
+        self.handle_datagram(path, check, now, &mut |path, bytes| {
+            if !matches!(bytes.first(), Some(0..=3)) {
+                out(path, bytes);
+            }
+        });
     }
 
     /// A datagram that this peer's path or credentials name. It proves nothing: its sender may be forged.
@@ -352,6 +375,10 @@ impl Peer {
         facts.plis = stats.plis + stats.firs;
         facts.rtt = stats.rtt.or(facts.rtt);
         facts.loss = stats.loss.or(facts.loss);
+        if stats.loss.is_some() {
+            // A receiver report came since the last time, at the earliest just after it, and its SRTCP tag was right.
+            self.heard = self.heard.max(stats.timestamp.checked_sub(STATS).unwrap_or(self.heard));
+        }
     }
 
     fn on_peer_stats(&mut self, stats: &PeerStats) {
