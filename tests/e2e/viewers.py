@@ -19,6 +19,27 @@ AIORTC = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "por
 PATIENCE = 45
 
 
+class Stalls(threading.Thread):
+    """When the machine did not let this process do a little work in time, so that no decoder or gateway could either: another
+    user of it had the CPU, or the whole of it stood still. [(begin, end)], seconds of wall-clock time."""
+
+    EVERY, WORK, LATE = 0.05, 0.002, 0.1
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.found, self.over = [], threading.Event()
+
+    def run(self):
+        while not self.over.is_set():
+            begun = time.time()
+            self.over.wait(self.EVERY)
+            enough = time.thread_time() + self.WORK
+            while time.thread_time() < enough:
+                pass
+            if time.time() - begun > self.EVERY + self.WORK + self.LATE:
+                self.found.append((begun, time.time()))
+
+
 class Viewer:
     """A process that tells events, one JSON line each: refused, playing, sample, report."""
 
@@ -32,6 +53,8 @@ class Viewer:
         self.events, self.changed, self.ended = [], threading.Condition(), False
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
+        self.stalls = Stalls()
+        self.stalls.start()
         if speaks_first:
             self.process.stdin.write(json.dumps(request) + "\n")
             self.process.stdin.flush()
@@ -39,7 +62,7 @@ class Viewer:
     def read(self):
         for line in self.process.stdout:
             with self.changed:
-                self.events.append(json.loads(line))
+                self.events.append({"told": time.time()} | json.loads(line))
                 self.changed.notify_all()
         with self.changed:
             self.ended = True
@@ -87,10 +110,12 @@ class Viewer:
                 raise Broken(f"waited {seconds} s for {what}: {json.dumps(sample)[:1500]}")
 
     def report(self):
-        """The report, once the viewing is over."""
+        """The report, once the viewing is over, with the times at which the machine stood still meanwhile."""
         report = self.wait_for(["report"], self.seconds + PATIENCE)
         self.process.wait(20)
-        return report
+        self.stalls.over.set()
+        playing = next((event["told"] for event in self.events if event["event"] == "playing"), None)
+        return report | {"stalls": list(self.stalls.found), "playing": playing}
 
     def end(self):
         """Chromium only: ends the viewing now."""
@@ -104,6 +129,7 @@ class Viewer:
         self.process.wait()
 
     def close(self):
+        self.stalls.over.set()
         if self.process.poll() is None:
             self.kill()
         self.process.stdin.close()
