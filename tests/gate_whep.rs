@@ -13,10 +13,7 @@ use std::time::Duration;
 
 use futures_lite::future::or;
 use gate_common::*;
-use porthole::control::{
-    self, CameraState, CameraStatus, Command, Commands, SessionId, Snapshot, StatusBoard, Wake, WebRtcStatus,
-};
-use porthole::media::StreamId;
+use porthole::control::{self, CameraState, Command, Commands, SessionId, Snapshot, StatusBoard, Wake, WebRtcStatus};
 use porthole::web::ask;
 use porthole::web::gate::{Seams, Settings};
 use porthole::web::http::{Request, Response};
@@ -35,34 +32,11 @@ struct Media {
 
 /// `yard` and `mute` stream; `roof` sleeps until it is woken, and never has a playlist; `dark` sleeps for good.
 fn snapshot(roof: CameraState) -> Snapshot {
-    let camera = |id: &str, state| {
-        Arc::new(CameraStatus {
-            id: StreamId::parse(id).unwrap(),
-            name: id.to_owned(),
-            state,
-            since_seconds: 0,
-            on_demand: true,
-            transport: None,
-            url: String::new(),
-            video: None,
-            audio: None,
-            bitrate: 0,
-            last_key_frame_age: None,
-            access_units: 0,
-            lost_packets: 0,
-            reconnects: 0,
-            last_error: None,
-            last_error_age: None,
-            warnings: Vec::new(),
-            hls: None,
-            webrtc: None,
-        })
-    };
     let streaming = CameraState::Streaming;
     let cameras = [("yard", streaming), ("mute", streaming), ("roof", roof), ("dark", CameraState::Sleeping)];
     Snapshot {
         webrtc: Some(Arc::new(WebRtcStatus::default())),
-        cameras: cameras.map(|(id, state)| camera(id, state)).to_vec(),
+        cameras: cameras.map(|(id, state)| Arc::new(status(id, state))).to_vec(),
         ..Snapshot::default()
     }
 }

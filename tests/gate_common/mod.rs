@@ -330,30 +330,37 @@ fn printed(counters: &GateCounters) -> String {
 /// Camera `sleepy` (with a playlist or not), and `dead`, which never has one.
 fn snapshot(delivers: bool) -> Snapshot {
     let camera = |id: &str, playlist: Option<Arc<str>>| {
-        Arc::new(CameraStatus {
-            id: StreamId::parse(id).unwrap(),
-            name: id.to_owned(),
-            state: if playlist.is_some() { CameraState::Streaming } else { CameraState::Starting },
-            since_seconds: 0,
-            on_demand: true,
-            transport: None,
-            url: String::new(),
-            video: None,
-            audio: None,
-            bitrate: 0,
-            last_key_frame_age: None,
-            access_units: 0,
-            lost_packets: 0,
-            reconnects: 0,
-            last_error: None,
-            last_error_age: None,
-            warnings: Vec::new(),
-            hls: Some(HlsStatus { playlist, ..HlsStatus::default() }),
-            webrtc: None,
-        })
+        let state = if playlist.is_some() { CameraState::Streaming } else { CameraState::Starting };
+        let hls = Some(HlsStatus { playlist, ..HlsStatus::default() });
+        Arc::new(CameraStatus { hls, ..status(id, state) })
     };
     let playlist = delivers.then(|| Arc::from("#EXTM3U\n"));
     Snapshot { cameras: vec![camera("sleepy", playlist), camera("dead", None)], ..Snapshot::default() }
+}
+
+/// A camera on demand, in this state, of which nothing else is known.
+pub fn status(id: &str, state: CameraState) -> CameraStatus {
+    CameraStatus {
+        id: StreamId::parse(id).unwrap(),
+        name: id.to_owned(),
+        state,
+        since_seconds: 0,
+        on_demand: true,
+        transport: None,
+        url: String::new(),
+        video: None,
+        audio: None,
+        bitrate: 0,
+        last_key_frame_age: None,
+        access_units: 0,
+        lost_packets: 0,
+        reconnects: 0,
+        last_error: None,
+        last_error_age: None,
+        warnings: Vec::new(),
+        hls: None,
+        webrtc: None,
+    }
 }
 
 /// A client that asks all the time on new connections, and what it met.
