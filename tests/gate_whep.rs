@@ -23,6 +23,8 @@ use porthole::web::task;
 const OFFER: &[u8] = b"v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\n";
 /// The workers' patience with the media thread.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long the gate waits for a camera.
+const CAMERA_DEADLINE: Duration = Duration::from_millis(2500);
 
 /// The pretended media thread.
 struct Media {
@@ -49,7 +51,7 @@ impl Media {
             match command {
                 Command::Wake(camera, reply) => {
                     let _ = reply.try_send(Wake::Starting);
-                    tokio::time::sleep(Duration::from_millis(300)).await;
+                    tokio::time::sleep(WAKING).await;
                     if camera.as_str() == "roof" {
                         self.board.publish(snapshot(CameraState::Streaming));
                     }
@@ -102,7 +104,7 @@ fn with_gate<M: Future<Output = ()>>(
         respond: Arc::new(respond),
         counters: Arc::default(),
     };
-    let settings = Settings { camera_deadline: Duration::from_millis(1500), ..Settings::new(dir.clone()) };
+    let settings = Settings { camera_deadline: CAMERA_DEADLINE, ..Settings::new(dir.clone()) };
     let (running, ended) = smol::channel::bounded::<()>(1);
     let client = std::thread::spawn(move || {
         // Dropped at the end, also by a panic.
@@ -223,9 +225,9 @@ fn a_sleeping_camera_is_waited_for_until_it_streams_whether_or_not_there_is_a_pl
         let statuses: Vec<u16> = viewers.into_iter().map(|viewer| viewer.join().unwrap()).collect();
         assert_eq!(statuses, [201; 8]);
         let waited = now() - begun;
-        assert!((Duration::from_millis(290)..Duration::from_millis(1490)).contains(&waited), "{waited:?}");
+        assert!((WAKING..CAMERA_DEADLINE).contains(&waited), "{waited:?}");
         let met = bystander.stop();
-        assert!(met.failures.is_empty() && met.slowest < Duration::from_millis(250), "{met:?}");
+        assert!(met.failures.is_empty() && met.slowest < PROMPT_ENOUGH, "{met:?}");
     });
 }
 
@@ -234,7 +236,7 @@ fn a_camera_that_does_not_come_is_503_at_the_deadline() {
     with_cameras(|address| {
         let begun = now();
         let answer = watch(address, "dark");
-        assert!(now() - begun >= Duration::from_millis(1490));
+        assert!(now() - begun >= CAMERA_DEADLINE - Duration::from_millis(10));
         assert_eq!((answer.status, answer.header("retry-after")), (503, Some("2")));
         assert_eq!(text(&answer), "{\"error\":\"camera dark: it sleeps and has not been woken yet\"}");
     });
@@ -255,7 +257,7 @@ fn a_media_thread_that_does_not_answer_is_504_after_two_seconds_and_delays_nobod
         assert!((PATIENCE..PATIENCE + Duration::from_secs(1)).contains(&waited), "{waited:?}");
         let met = bystander.stop();
         assert!(met.failures.is_empty() && met.answers > 50, "{met:?}");
-        assert!(met.slowest < Duration::from_millis(250), "{met:?}");
+        assert!(met.slowest < PROMPT_ENOUGH, "{met:?}");
         assert_eq!(watch(address, "yard").status, 201);
     });
 }

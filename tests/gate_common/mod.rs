@@ -25,6 +25,11 @@ pub const SEGMENT_LEN: usize = 500_000;
 /// Bytes of the body of `/big`.
 pub const BIG_LEN: usize = 4_000_000;
 
+/// How long the pretended camera takes to come; so that whoever waits behind it is told from whom the machine delays.
+pub const WAKING: Duration = Duration::from_millis(800);
+/// A request that waits behind nothing is answered within this time.
+pub const PROMPT_ENOUGH: Duration = Duration::from_millis(500);
+
 /// The segment's bytes.
 pub fn segment() -> Vec<u8> {
     (0..SEGMENT_LEN).map(|at| u8::try_from(at % 251).unwrap()).collect()
@@ -227,7 +232,7 @@ fn serve(settings: Settings) {
         while let Ok(Order::Wake(_, reply)) = orders.recv().await {
             wakes.fetch_add(1, Ordering::Relaxed);
             let _ = reply.try_send(Wake::Starting);
-            tokio::time::sleep(Duration::from_millis(300)).await;
+            tokio::time::sleep(WAKING).await;
             board.publish(snapshot(true));
         }
     };
@@ -285,7 +290,7 @@ fn respond(request: &Request, counters: &GateCounters, wakes: &AtomicU64) -> Res
         "/big" => text(200, vec![b'x'; BIG_LEN]),
         "/panic" => panic!("a route panics"),
         "/slow" => {
-            std::thread::sleep(Duration::from_millis(200));
+            std::thread::sleep(Duration::from_millis(500));
             text(200, "slow")
         }
         "/not-modified" => text(304, ""),
