@@ -19,27 +19,6 @@ AIORTC = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "por
 PATIENCE = 45
 
 
-class Stalls(threading.Thread):
-    """When the machine did not let this process do a little work in time, so that no decoder or gateway could either: another
-    user of it had the CPU, or the whole of it stood still. [(begin, end)], seconds of wall-clock time."""
-
-    EVERY, WORK, LATE = 0.05, 0.002, 0.1
-
-    def __init__(self):
-        super().__init__(daemon=True)
-        self.found, self.over = [], threading.Event()
-
-    def run(self):
-        while not self.over.is_set():
-            begun = time.time()
-            self.over.wait(self.EVERY)
-            enough = time.thread_time() + self.WORK
-            while time.thread_time() < enough:
-                pass
-            if time.time() - begun > self.EVERY + self.WORK + self.LATE:
-                self.found.append((begun, time.time()))
-
-
 class Viewer:
     """A process that tells events, one JSON line each: refused, playing, sample, report."""
 
@@ -53,8 +32,7 @@ class Viewer:
         self.events, self.changed, self.ended = [], threading.Condition(), False
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
-        self.stalls = Stalls()
-        self.stalls.start()
+        self.stalls = harness.Stalls()
         if speaks_first:
             self.process.stdin.write(json.dumps(request) + "\n")
             self.process.stdin.flush()
@@ -113,9 +91,8 @@ class Viewer:
         """The report, once the viewing is over, with the times at which the machine stood still meanwhile."""
         report = self.wait_for(["report"], self.seconds + PATIENCE)
         self.process.wait(20)
-        self.stalls.over.set()
         playing = next((event["told"] for event in self.events if event["event"] == "playing"), None)
-        return report | {"stalls": list(self.stalls.found), "playing": playing}
+        return report | {"stalls": self.stalls.all(), "playing": playing}
 
     def end(self):
         """Chromium only: ends the viewing now."""
@@ -129,7 +106,6 @@ class Viewer:
         self.process.wait()
 
     def close(self):
-        self.stalls.over.set()
         if self.process.poll() is None:
             self.kill()
         self.process.stdin.close()
