@@ -27,7 +27,7 @@ class Watching(unittest.TestCase):
     def pushes(self):
         return self.cameras.do("pushes", "/live")["pushes"]
 
-    def none_is_left(self, seconds=3):
+    def none_is_left(self, seconds=5):
         return self.gateway.wait_for(lambda: self.gateway.sessions() == [], "every session to be gone", seconds)
 
     def stayed_connected(self, viewer):
@@ -134,7 +134,7 @@ class Viewers(Watching):
         self.watched()
         viewer = viewers.chromium(self.place, self.url, seconds=6, candidates="tcp", numbers=True)
         viewer.playing()
-        self.gateway.wait_for(lambda: self.gateway.sessions(1)[0]["transport"] == "tcp", "the session to be told as one over TCP", 3)
+        self.gateway.wait_for(lambda: self.gateway.sessions(1)[0]["transport"] == "tcp", "the session to be told as one over TCP", 10)
         report = viewer.report()
         self.note("Chromium over TCP", watch_judges.plays(report, 6) | watch_judges.live(report, self.pushes()))
         [seen] = report["viewers"]
