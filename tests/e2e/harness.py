@@ -189,11 +189,12 @@ class Gateway:
         return self.get(f"/whep/{camera}", "POST", {"Content-Type": kind}, body=sdp)
 
     def sessions(self, count=None):
-        """WebRTC sessions, as the API tells them; `count` of them are waited for, as others may be on their way."""
+        """WebRTC sessions, as the API tells them; `count` of them are waited for, as others may be on their way: for less than the
+        10 s after which one that nobody ended is given up."""
         def found():
             return self.json("/api/v1/webrtc/sessions")["sessions"]
         if count is not None:
-            self.wait_for(lambda: len(found()) == count, f"{count} sessions in the list", 10)
+            self.wait_for(lambda: len(found()) == count, f"{count} sessions in the list", 5)
         return found()
 
     def terminate(self, seconds=10):
