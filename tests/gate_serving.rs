@@ -158,9 +158,9 @@ fn twenty_first_requests_wait_for_one_start_and_delay_nobody() {
         assert_eq!((answer.status, answer.body.as_slice()), (200, &b"#EXTM3U\n"[..]));
     }
     let waited = now() - begun;
-    assert!((Duration::from_millis(290)..Duration::from_secs(2)).contains(&waited), "{waited:?}");
+    assert!((WAKING..Duration::from_secs(3)).contains(&waited), "{waited:?}");
     let met = bystander.stop();
-    assert!(met.failures.is_empty() && met.slowest < Duration::from_millis(250), "{met:?}");
+    assert!(met.failures.is_empty() && met.slowest < PROMPT_ENOUGH, "{met:?}");
     assert_eq!(get(address, "/wakes").body, b"1");
 }
 
@@ -244,7 +244,12 @@ fn dropping_the_port_closes_it_and_leaves_nothing_behind() {
         let moment = async {
             tokio::time::sleep(Duration::from_millis(300)).await;
             assert_eq!((modes(&dir), modes(&socket)), (0o700, 0o600));
-            let threads: Vec<String> = threads().filter(|name| name.starts_with("http-")).collect();
+            let workers = || threads().filter(|name| name.starts_with("http-")).collect::<Vec<String>>();
+            let begun = now();
+            while workers().len() < 4 && now() - begun < Duration::from_secs(5) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            let threads = workers();
             for worker in ["http-0", "http-1", "http-2", "http-3"] {
                 assert_eq!(threads.iter().filter(|name| *name == worker).count(), 1, "{threads:?}");
             }
@@ -255,8 +260,11 @@ fn dropping_the_port_closes_it_and_leaves_nothing_behind() {
     client.join().unwrap();
     assert!(!socket.exists());
     // A joined thread may be listed for a moment longer.
-    std::thread::sleep(Duration::from_millis(50));
-    assert!(!threads().any(|name| name == "http-0"));
+    let begun = now();
+    while threads().any(|name| name == "http-0") {
+        assert!(now() - begun < Duration::from_secs(5), "a worker is left");
+        std::thread::sleep(Duration::from_millis(10));
+    }
     assert!(TcpStream::connect(address).is_err());
     std::fs::remove_dir_all(dir).unwrap();
 }

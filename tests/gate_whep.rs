@@ -13,10 +13,7 @@ use std::time::Duration;
 
 use futures_lite::future::or;
 use gate_common::*;
-use porthole::control::{
-    self, CameraState, CameraStatus, Command, Commands, SessionId, Snapshot, StatusBoard, Wake, WebRtcStatus,
-};
-use porthole::media::StreamId;
+use porthole::control::{self, CameraState, Command, Commands, SessionId, Snapshot, StatusBoard, Wake, WebRtcStatus};
 use porthole::web::ask;
 use porthole::web::gate::{Seams, Settings};
 use porthole::web::http::{Request, Response};
@@ -26,6 +23,8 @@ use porthole::web::task;
 const OFFER: &[u8] = b"v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\n";
 /// The workers' patience with the media thread.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long the gate waits for a camera.
+const CAMERA_DEADLINE: Duration = Duration::from_millis(2500);
 
 /// The pretended media thread.
 struct Media {
@@ -35,34 +34,11 @@ struct Media {
 
 /// `yard` and `mute` stream; `roof` sleeps until it is woken, and never has a playlist; `dark` sleeps for good.
 fn snapshot(roof: CameraState) -> Snapshot {
-    let camera = |id: &str, state| {
-        Arc::new(CameraStatus {
-            id: StreamId::parse(id).unwrap(),
-            name: id.to_owned(),
-            state,
-            since_seconds: 0,
-            on_demand: true,
-            transport: None,
-            url: String::new(),
-            video: None,
-            audio: None,
-            bitrate: 0,
-            last_key_frame_age: None,
-            access_units: 0,
-            lost_packets: 0,
-            reconnects: 0,
-            last_error: None,
-            last_error_age: None,
-            warnings: Vec::new(),
-            hls: None,
-            webrtc: None,
-        })
-    };
     let streaming = CameraState::Streaming;
     let cameras = [("yard", streaming), ("mute", streaming), ("roof", roof), ("dark", CameraState::Sleeping)];
     Snapshot {
         webrtc: Some(Arc::new(WebRtcStatus::default())),
-        cameras: cameras.map(|(id, state)| camera(id, state)).to_vec(),
+        cameras: cameras.map(|(id, state)| Arc::new(status(id, state))).to_vec(),
         ..Snapshot::default()
     }
 }
@@ -75,7 +51,7 @@ impl Media {
             match command {
                 Command::Wake(camera, reply) => {
                     let _ = reply.try_send(Wake::Starting);
-                    tokio::time::sleep(Duration::from_millis(300)).await;
+                    tokio::time::sleep(WAKING).await;
                     if camera.as_str() == "roof" {
                         self.board.publish(snapshot(CameraState::Streaming));
                     }
@@ -128,7 +104,7 @@ fn with_gate<M: Future<Output = ()>>(
         respond: Arc::new(respond),
         counters: Arc::default(),
     };
-    let settings = Settings { camera_deadline: Duration::from_millis(1500), ..Settings::new(dir.clone()) };
+    let settings = Settings { camera_deadline: CAMERA_DEADLINE, ..Settings::new(dir.clone()) };
     let (running, ended) = smol::channel::bounded::<()>(1);
     let client = std::thread::spawn(move || {
         // Dropped at the end, also by a panic.
@@ -249,9 +225,9 @@ fn a_sleeping_camera_is_waited_for_until_it_streams_whether_or_not_there_is_a_pl
         let statuses: Vec<u16> = viewers.into_iter().map(|viewer| viewer.join().unwrap()).collect();
         assert_eq!(statuses, [201; 8]);
         let waited = now() - begun;
-        assert!((Duration::from_millis(290)..Duration::from_millis(1490)).contains(&waited), "{waited:?}");
+        assert!((WAKING..CAMERA_DEADLINE).contains(&waited), "{waited:?}");
         let met = bystander.stop();
-        assert!(met.failures.is_empty() && met.slowest < Duration::from_millis(250), "{met:?}");
+        assert!(met.failures.is_empty() && met.slowest < PROMPT_ENOUGH, "{met:?}");
     });
 }
 
@@ -260,7 +236,7 @@ fn a_camera_that_does_not_come_is_503_at_the_deadline() {
     with_cameras(|address| {
         let begun = now();
         let answer = watch(address, "dark");
-        assert!(now() - begun >= Duration::from_millis(1490));
+        assert!(now() - begun >= CAMERA_DEADLINE - Duration::from_millis(10));
         assert_eq!((answer.status, answer.header("retry-after")), (503, Some("2")));
         assert_eq!(text(&answer), "{\"error\":\"camera dark: it sleeps and has not been woken yet\"}");
     });
@@ -281,7 +257,7 @@ fn a_media_thread_that_does_not_answer_is_504_after_two_seconds_and_delays_nobod
         assert!((PATIENCE..PATIENCE + Duration::from_secs(1)).contains(&waited), "{waited:?}");
         let met = bystander.stop();
         assert!(met.failures.is_empty() && met.answers > 50, "{met:?}");
-        assert!(met.slowest < Duration::from_millis(250), "{met:?}");
+        assert!(met.slowest < PROMPT_ENOUGH, "{met:?}");
         assert_eq!(watch(address, "yard").status, 201);
     });
 }

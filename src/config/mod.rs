@@ -2,6 +2,7 @@
 
 mod board;
 mod budget;
+mod camera;
 mod owner;
 mod plan;
 mod reader;
@@ -10,7 +11,8 @@ mod webrtc;
 
 pub use board::Board;
 pub use budget::Item;
-pub use owner::{Camera, Config, Credentials, Hls, Secret, System, Transport, Web};
+pub use camera::{Camera, Credentials, Secret, Transport};
+pub use owner::{Config, Hls, System, Web};
 pub use plan::{CameraPlan, HlsPlan, MAX_CAMERAS, Machine, Plan, SegmentBudget, TmpfsFacts, WebPlan, WebRtcPlan};
 pub use reader::Problem;
 pub use webrtc::{AddressChoice, WebRtc};

@@ -7,7 +7,8 @@ use super::board::Board;
 use super::budget::{
     ANSWER_BYTES, Budget, Item, QUEUE_BYTES, TCP_BUFFER_BYTES, WebRtcShare, WebRtcWish, Wish, divide, mebibytes,
 };
-use super::owner::{Camera, Config};
+use super::camera::Camera;
+use super::owner::Config;
 use super::reader::Problem;
 use super::webrtc::AddressChoice;
 

@@ -38,10 +38,12 @@ const DIAGNOSIS: Duration = Duration::from_secs(1);
 /// GStreamer's server answers 503 to a DESCRIBE that comes before it let go of the connection that it refused.
 const AFTER_REFUSED_TRANSPORT: Duration = Duration::from_millis(300);
 /// retina gathers a picture without limit, out of our sight. So this many times may data arrive without completing
-/// one (a picture of [`super::MAX_PICTURE`] is less than 3000 packets of an Ethernet), and every now and then this much
-/// may the process have grown meanwhile.
+/// one (a picture of [`super::MAX_PICTURE`] is less than 3000 packets of an Ethernet), and this much may the process
+/// have grown meanwhile. A camera that sends faster than we read makes one wait of many megabytes: so the growth is
+/// looked at after so much time of gathering, too, which the pictures of most cameras never take.
 const WAITS_PER_PICTURE: u32 = 4096;
 const WAITS_PER_CHECK: u32 = 32;
+const GATHERING_PER_CHECK: Duration = Duration::from_millis(1);
 const GROWTH_PER_PICTURE: u64 = 16 << 20;
 /// Frames handed on in a row before other tasks get their turn.
 const BATCH: u32 = 32;
@@ -354,24 +356,19 @@ impl Camera {
         let mut deadline = pin!(sleep_until(Instant::now() + limits.first_picture));
         let mut pictures: Option<(std::time::Instant, std::time::Instant)> = None;
         let mut heard = false;
-        let (mut batch, mut waits, mut resident) = (0, 0, 0);
+        let mut batch = 0;
+        let mut gathering = Gathering::default();
         let cause = loop {
             batch += 1;
             if batch % BATCH == 0 {
                 future::yield_now().await;
             }
-            let next = poll_fn(|context| match Pin::new(&mut live.frames).poll_next(context) {
-                Poll::Ready(item) => Poll::Ready(Next::Item(item)),
-                Poll::Pending => {
-                    waits += 1;
-                    if waits == WAITS_PER_CHECK {
-                        resident = resident_bytes();
-                    } else if waits > WAITS_PER_PICTURE
-                        || waits % WAITS_PER_CHECK == 0 && resident_bytes() > resident + GROWTH_PER_PICTURE
-                    {
-                        return Poll::Ready(Next::EndlessPicture);
-                    }
-                    deadline.as_mut().poll(context).map(|()| Next::Deadline)
+            let next = poll_fn(|context| {
+                let begun = Instant::now();
+                match Pin::new(&mut live.frames).poll_next(context) {
+                    Poll::Ready(item) => Poll::Ready(Next::Item(item)),
+                    Poll::Pending if gathering.is_endless(begun.elapsed()) => Poll::Ready(Next::EndlessPicture),
+                    Poll::Pending => deadline.as_mut().poll(context).map(|()| Next::Deadline),
                 }
             });
             let item = match next.await {
@@ -399,7 +396,7 @@ impl Camera {
                 intake.on_parameters(video);
             }
             if frame.track == Track::Video {
-                waits = 0;
+                gathering = Gathering::default();
                 pictures.get_or_insert((frame.received, frame.received)).1 = frame.received;
             }
             let taken = intake.take(frame);
@@ -443,10 +440,39 @@ fn rmem_default() -> Option<u64> {
     std::fs::read_to_string("/proc/sys/net/core/rmem_default").ok()?.trim().parse().ok()
 }
 
-/// Resident memory of the process; 0 when the kernel does not say.
-fn resident_bytes() -> u64 {
+/// A picture of which not all has arrived.
+#[derive(Default)]
+struct Gathering {
+    waits: u32,
+    /// Since memory was looked at last.
+    waits_unchecked: u32,
+    time_unchecked: Duration,
+    /// Private memory when it was looked at first, bytes.
+    memory: Option<u64>,
+}
+
+impl Gathering {
+    /// Some more of the picture was read for `lasted`, and it is not complete: whether that goes too far.
+    fn is_endless(&mut self, lasted: Duration) -> bool {
+        self.waits += 1;
+        self.waits_unchecked += 1;
+        self.time_unchecked += lasted;
+        if self.waits_unchecked >= WAITS_PER_CHECK || self.time_unchecked >= GATHERING_PER_CHECK {
+            (self.waits_unchecked, self.time_unchecked) = (0, Duration::ZERO);
+            let now = private_bytes();
+            if now > *self.memory.get_or_insert(now) + GROWTH_PER_PICTURE {
+                return true;
+            }
+        }
+        self.waits > WAITS_PER_PICTURE
+    }
+}
+
+/// Memory of the process that is neither file nor slot; 0 when the kernel does not say.
+fn private_bytes() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0_u64);
+    let mut pages = statm.split(' ').skip(1).map(|pages| pages.parse().unwrap_or(0_u64));
+    let (resident, shared) = (pages.next().unwrap_or(0), pages.next().unwrap_or(0));
     let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten().unwrap_or(4096);
-    pages * u64::try_from(page).unwrap_or(4096)
+    resident.saturating_sub(shared) * u64::try_from(page).unwrap_or(4096)
 }

@@ -39,13 +39,17 @@ class OnDemand(unittest.TestCase):
         self.assertEqual({answer.status for answer in answers}, {200}, [answer.body for answer in answers if answer.status != 200][:1])
         counts = self.cameras.counts("/live")
         self.assertEqual((counts["clients"], counts["describe"], counts["play"]), (1, 1, 1))
-        slowest = max(others)
+        others.sort()
         self.assertGreater(len(others), 20)
-        self.assertLess(slowest[0], 0.1, f"{slowest[1]} waited behind the sleeping camera")
+        # Who waits behind the sleeping camera waits until it has come; one in twenty may have met a busy machine.
+        came = min(answer.seconds for answer in answers)
+        self.assertLess(others[len(others) * 19 // 20][0], 0.1, "others are slow while a camera wakes")
+        self.assertLess(others[-1][0], 0.7 * came, f"{others[-1][1]} waited behind the sleeping camera, which came after {came:.2f} s")
 
     test_twenty_first_requests_make_one_session.alone = True
 
     def first_playlist_within_a_gop(self, clip, gop, on_demand):
+        stalls = harness.Stalls()
         self.sleeping(clip, on_demand=on_demand)
         answered = None
 
@@ -57,7 +61,8 @@ class OnDemand(unittest.TestCase):
             return False
 
         self.gateway.wait_for(asked, "the first playlist", every=0.005)
-        late = answered - self.cameras.counts("/live")["first_key_frame"]
+        # Without the time in which the machine itself stood still.
+        late = answered - self.cameras.counts("/live")["first_key_frame"] - stalls.seconds()
         harness.note(f"first playlist {late:.3f} s after the first key frame, GOP {gop} s")
         self.assertLess(late, gop + 0.3)
         judges.silent(self.first_segment())

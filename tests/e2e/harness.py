@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -139,7 +140,7 @@ class Gateway:
             self.process = subprocess.Popen([str(BINARY), "run", "--config", str(self.config)], stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log, env=environment)
         if wait:
-            self.wait_for(lambda: self.get("/healthz").status == 200, "the web port to answer", 5)
+            self.wait_for(lambda: self.get("/healthz").status == 200, "the web port to answer", 15)
 
     def wait_for(self, condition, what, seconds=20, every=0.05):
         """Until `condition()` is true; returns how long that took."""
@@ -188,11 +189,12 @@ class Gateway:
         return self.get(f"/whep/{camera}", "POST", {"Content-Type": kind}, body=sdp)
 
     def sessions(self, count=None):
-        """WebRTC sessions, as the API tells them; `count` of them are waited for, as others may be on their way."""
+        """WebRTC sessions, as the API tells them; `count` of them are waited for, as others may be on their way: for less than the
+        10 s after which one that nobody ended is given up."""
         def found():
             return self.json("/api/v1/webrtc/sessions")["sessions"]
         if count is not None:
-            self.wait_for(lambda: len(found()) == count, f"{count} sessions in the list", 2.5)
+            self.wait_for(lambda: len(found()) == count, f"{count} sessions in the list", 5)
         return found()
 
     def terminate(self, seconds=10):
@@ -209,6 +211,37 @@ class Gateway:
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+
+
+class Stalls:
+    """When the machine did not let this process do a little work in time, so that no decoder or gateway could either: another
+    user of it had the CPU, or the whole of it stood still. One thread looks, from the first one that asks on."""
+
+    EVERY, WORK, LATE = 0.05, 0.001, 0.1
+    found, looking = [], None
+
+    def __init__(self):
+        self.since = time.time()
+        if not Stalls.looking:
+            Stalls.looking = threading.Thread(target=self.look, daemon=True)
+            Stalls.looking.start()
+
+    def look(self):
+        while True:
+            begun = time.time()
+            time.sleep(self.EVERY)
+            enough = time.thread_time() + self.WORK
+            while time.thread_time() < enough:
+                pass
+            if time.time() - begun > self.EVERY + self.WORK + self.LATE:
+                self.found.append((begun, time.time()))
+
+    def all(self):
+        """[(begin, end)] since this one was made, seconds of wall-clock time."""
+        return [stall for stall in self.found if stall[1] > self.since]
+
+    def seconds(self):
+        return sum(end - begin for begin, end in self.all())
 
 
 class Answer:

@@ -12,6 +12,7 @@ import urllib.request
 from pathlib import Path
 
 import footage
+import harness
 from transport_stream import Broken, Reader
 
 HERE = Path(__file__).parent
@@ -72,7 +73,8 @@ class Capture:
 
     def __init__(self, url):
         self.url = url
-        self.playlists = []  # (monotonic time, Playlist)
+        self.playlists = []  # (monotonic time without the machine's stalls, Playlist)
+        self.stalls = harness.Stalls()
         self.segments = []  # (Entry, bytes)
         self.seen = {}
         self.removed = []  # (Entry, when it may go)
@@ -115,7 +117,7 @@ class Capture:
                 for entry in self.playlists[-1][1].entries:
                     if entry.sequence in gone:
                         self.removed.append((entry, asked_before + entry.duration + self.playlists[-1][1].length() - EARLY))
-            self.playlists.append((now, playlist))
+            self.playlists.append((now - self.stalls.seconds(), playlist))
             for entry in playlist.entries:
                 if entry.sequence not in self.seen:
                     self.seen[entry.sequence] = entry.uri

@@ -32,6 +32,7 @@ class Viewer:
         self.events, self.changed, self.ended = [], threading.Condition(), False
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
+        self.stalls = harness.Stalls()
         if speaks_first:
             self.process.stdin.write(json.dumps(request) + "\n")
             self.process.stdin.flush()
@@ -39,7 +40,7 @@ class Viewer:
     def read(self):
         for line in self.process.stdout:
             with self.changed:
-                self.events.append(json.loads(line))
+                self.events.append({"told": time.time()} | json.loads(line))
                 self.changed.notify_all()
         with self.changed:
             self.ended = True
@@ -87,10 +88,11 @@ class Viewer:
                 raise Broken(f"waited {seconds} s for {what}: {json.dumps(sample)[:1500]}")
 
     def report(self):
-        """The report, once the viewing is over."""
+        """The report, once the viewing is over, with the times at which the machine stood still meanwhile."""
         report = self.wait_for(["report"], self.seconds + PATIENCE)
         self.process.wait(20)
-        return report
+        playing = next((event["told"] for event in self.events if event["event"] == "playing"), None)
+        return report | {"stalls": self.stalls.all(), "playing": playing}
 
     def end(self):
         """Chromium only: ends the viewing now."""

@@ -51,7 +51,9 @@ class Api(unittest.TestCase):
         self.assertLess(camera["last_key_frame_age"], 2.5)
         self.assertGreater(status["memory"]["resident"]["limit"], 0)
         self.assertGreater(status["memory"]["tmpfs"]["used"], 0)
-        self.assertEqual(status["threads"], harness.process_facts(self.gateway.process.pid)["threads"])
+        # Between the two looks one may have come or gone.
+        self.gateway.wait_for(lambda: get("/api/v1/status").json()["threads"] == harness.process_facts(self.gateway.process.pid)["threads"],
+                              "the number of threads to be told")
         self.assertEqual(get("/healthz").status, 200)
 
     def test_metrics_are_prometheus_text(self):

@@ -104,7 +104,7 @@ class Whep(unittest.TestCase):
         self.assertEqual(self.gateway.camera("cam")["webrtc"]["viewers"], 1)
         self.assertEqual(self.gateway.get("/api/v1/webrtc/sessions/" + "0" * 32, "DELETE").status, 404)
         self.assertEqual(self.gateway.get(f"/api/v1/webrtc/sessions/{session['session']}", "DELETE").status, 200)
-        self.assertEqual(self.gateway.sessions(), [])
+        self.gateway.sessions(0)
         self.assertEqual(self.gateway.get(path, "DELETE").status, 404)
         self.assertNotIn("a=ice-pwd", self.gateway.log_text())
         self.assertNotIn(session["session"], self.gateway.log_text(), "whoever reads the log could end the session")

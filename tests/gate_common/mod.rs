@@ -27,6 +27,11 @@ pub const SEGMENT_LEN: usize = 500_000;
 /// Bytes of the body of `/big`.
 pub const BIG_LEN: usize = 4_000_000;
 
+/// How long the pretended camera takes to come; so that whoever waits behind it is told from whom the machine delays.
+pub const WAKING: Duration = Duration::from_millis(800);
+/// A request that waits behind nothing is answered within this time.
+pub const PROMPT_ENOUGH: Duration = Duration::from_millis(500);
+
 /// The segment's bytes.
 pub fn segment() -> Vec<u8> {
     (0..SEGMENT_LEN).map(|at| u8::try_from(at % 251).unwrap()).collect()
@@ -242,7 +247,7 @@ fn serve(settings: Settings) {
         while let Ok(Order::Wake(_, reply)) = orders.recv().await {
             wakes.fetch_add(1, Ordering::Relaxed);
             let _ = reply.try_send(Wake::Starting);
-            tokio::time::sleep(Duration::from_millis(300)).await;
+            tokio::time::sleep(WAKING).await;
             board.publish(snapshot(true));
         }
     };
@@ -300,7 +305,7 @@ fn respond(request: &Request, counters: &GateCounters, wakes: &AtomicU64) -> Res
         "/big" => text(200, vec![b'x'; BIG_LEN]),
         "/panic" => panic!("a route panics"),
         "/slow" => {
-            std::thread::sleep(Duration::from_millis(200));
+            std::thread::sleep(Duration::from_millis(500));
             text(200, "slow")
         }
         "/not-modified" => text(304, ""),
@@ -345,30 +350,37 @@ fn printed(counters: &GateCounters) -> String {
 /// Camera `sleepy` (with a playlist or not), and `dead`, which never has one.
 fn snapshot(delivers: bool) -> Snapshot {
     let camera = |id: &str, playlist: Option<Arc<str>>| {
-        Arc::new(CameraStatus {
-            id: StreamId::parse(id).unwrap(),
-            name: id.to_owned(),
-            state: if playlist.is_some() { CameraState::Streaming } else { CameraState::Starting },
-            since_seconds: 0,
-            on_demand: true,
-            transport: None,
-            url: String::new(),
-            video: None,
-            audio: None,
-            bitrate: 0,
-            last_key_frame_age: None,
-            access_units: 0,
-            lost_packets: 0,
-            reconnects: 0,
-            last_error: None,
-            last_error_age: None,
-            warnings: Vec::new(),
-            hls: Some(HlsStatus { playlist, ..HlsStatus::default() }),
-            webrtc: None,
-        })
+        let state = if playlist.is_some() { CameraState::Streaming } else { CameraState::Starting };
+        let hls = Some(HlsStatus { playlist, ..HlsStatus::default() });
+        Arc::new(CameraStatus { hls, ..status(id, state) })
     };
     let playlist = delivers.then(|| Arc::from("#EXTM3U\n"));
     Snapshot { cameras: vec![camera("sleepy", playlist), camera("dead", None)], ..Snapshot::default() }
+}
+
+/// A camera on demand, in this state, of which nothing else is known.
+pub fn status(id: &str, state: CameraState) -> CameraStatus {
+    CameraStatus {
+        id: StreamId::parse(id).unwrap(),
+        name: id.to_owned(),
+        state,
+        since_seconds: 0,
+        on_demand: true,
+        transport: None,
+        url: String::new(),
+        video: None,
+        audio: None,
+        bitrate: 0,
+        last_key_frame_age: None,
+        access_units: 0,
+        lost_packets: 0,
+        reconnects: 0,
+        last_error: None,
+        last_error_age: None,
+        warnings: Vec::new(),
+        hls: None,
+        webrtc: None,
+    }
 }
 
 /// A client at [`BYSTANDER`] that asks all the time on new connections, and what it met.
