@@ -34,6 +34,11 @@ pub(super) fn read(text: &str) -> Result<Offered, String> {
     let video = sections.iter().find(|section| section.kind() == "video");
     let video = video.ok_or_else(|| "it has no video section".to_owned())?;
     let sdp = SdpOffer::from_sdp_string(&without_candidates(&lines)).map_err(|error| one_line(&error.to_string()))?;
+    // Where str0m cannot read on, it stops without an error; the answer would then have fewer sections than the offer.
+    let read = sdp.to_sdp_string().lines().filter(|line| line.starts_with("m=")).count();
+    if let Some(unread) = sections.get(read) {
+        return Err(format!("its {} section cannot be read", unread.kind()));
+    }
     Ok(Offered { sdp, video_codecs: video.codecs() })
 }
 
@@ -161,5 +166,12 @@ mod tests {
         assert_eq!(refusal("v=0\r\na=\u{7}\r\n"), "line 3 has control characters");
         assert_eq!(refusal(&format!("v=0\r\na={}\r\n", "x".repeat(3000))), "line 3 has more than 2048 characters");
         assert!(refusal(&format!("v=0\r\n{}", "m=audio 9 RTP/AVP 0\r\n".repeat(9))).contains("9 media sections"));
+    }
+
+    #[test]
+    fn a_section_that_cannot_be_read_is_not_left_out() {
+        let unread = CHROMIUM.replacen("m=audio 9 UDP/TLS/RTP/SAVPF", "m=audio 9 UDP/QUIC/RTP/SAVPF", 1);
+        let reason = read(&unread).err().unwrap();
+        assert_eq!(reason, "its audio section cannot be read");
     }
 }
