@@ -5,7 +5,7 @@ PROFILE ?= quick
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 PORTHOLE := $(TARGET_DIR)/$(PROFILE)/porthole
 
-.PHONY: demo build test lint e2e soak bench cycles tools ui release clean
+.PHONY: demo build test lint e2e soak bench cycles fuzz tools ui release clean
 
 ## Build, run on the built-in camera, and print the address of the page.
 demo: build
@@ -58,6 +58,13 @@ cycles: release
 	tests/install-tools.sh
 	cargo build --locked --profile $(PROFILE) --example viewers
 	/usr/bin/python3 benches/viewers/run.py --binary $(TARGET_DIR)/release/porthole --client $(TARGET_DIR)/$(PROFILE)/examples/viewers --only cycles
+
+# How long `make fuzz` spends on each target.
+FUZZ_SECONDS ?= 60
+
+## Bytes that nobody sent yet, into everything that takes bytes from outside. Needs Rust's nightly toolchain; not part of `make test`.
+fuzz:
+	fuzz/run.sh $(FUZZ_SECONDS)
 
 clean:
 	cargo clean

@@ -4,6 +4,9 @@ mod backoff;
 mod cause;
 mod describe;
 mod event;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod intake;
 mod meter;
 mod probe;

@@ -414,6 +414,23 @@ fn h265_is_refused_in_words_by_a_browser_without_it() {
 }
 
 #[test]
+fn a_payload_type_that_stands_for_two_things_is_refused() {
+    let mut world = World::new(format(VideoCodec::H264));
+    let format = Rc::clone(&world.format);
+    let two = |payload_type| format!("its payload type {payload_type} stands for more than one thing");
+    for (from, to, reason) in [
+        // PCMA under the number of H.264.
+        ("a=rtpmap:8 PCMA/8000", "a=rtpmap:102 PCMA/8000", two(102)),
+        // Repeated packets of two codecs.
+        ("a=fmtp:109 apt=108", "a=fmtp:103 apt=108", two(103)),
+    ] {
+        let sdp = include_str!("chromium-offer.sdp").replacen(from, to, 1).replacen(" 111 63 9 0 8 ", " 63 9 0 ", 1);
+        let request = world.request(&sdp, &format, &[]);
+        assert_eq!(world.engine.open(&request, world.now).err(), Some(OpenError::BadOffer(reason)), "{to}");
+    }
+}
+
+#[test]
 fn chromium_gets_candidates_and_the_nearest_profile() {
     let mut world = World::new(format(VideoCodec::H264));
     let format = Rc::clone(&world.format);

@@ -9,6 +9,9 @@ mod depacketise;
 mod engine;
 mod facts;
 pub mod framing;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod offer;
 mod packet;
 #[cfg(test)]

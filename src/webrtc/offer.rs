@@ -1,5 +1,7 @@
 //! A browser's SDP offer in; out what of it matters for somebody who only watches, or why it cannot be used. RFC 8866, RFC 8829.
 
+use std::collections::BTreeMap;
+
 use str0m::change::SdpOffer;
 
 /// Sections that an offer may have. Browsers send two.
@@ -34,6 +36,14 @@ pub(super) fn read(text: &str) -> Result<Offered, String> {
     let video = sections.iter().find(|section| section.kind() == "video");
     let video = video.ok_or_else(|| "it has no video section".to_owned())?;
     let sdp = SdpOffer::from_sdp_string(&without_candidates(&lines)).map_err(|error| one_line(&error.to_string()))?;
+    // As str0m understood it, so that there is one reading only.
+    let read = sdp.to_sdp_string();
+    let read = self::sections(&read.lines().collect::<Vec<_>>());
+    // Where it cannot read on, it stops without an error; the answer would then have fewer sections than the offer.
+    if let Some(unread) = sections.get(read.len()) {
+        return Err(format!("its {} section cannot be read", unread.kind()));
+    }
+    check_payload_types(&read)?;
     Ok(Offered { sdp, video_codecs: video.codecs() })
 }
 
@@ -52,6 +62,37 @@ fn check_sections(sections: &[Section<'_>]) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// RFC 9143 section 10.1.1: in sections that share a path, a payload type stands for one thing. str0m takes that for granted and
+/// panics where it does not hold.
+fn check_payload_types(sections: &[Section<'_>]) -> Result<(), String> {
+    let mut all: BTreeMap<u8, Meaning<'_>> = BTreeMap::new();
+    for section in sections {
+        for (payload_type, meaning) in section.meanings() {
+            let known = all.entry(payload_type).or_insert_with(|| meaning.clone());
+            if !meaning.is_one() || *known != meaning {
+                return Err(format!("its payload type {payload_type} stands for more than one thing"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What a section says that a payload type is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Meaning<'a> {
+    /// Names and clock rates.
+    codecs: Vec<&'a str>,
+    parameters: Vec<&'a str>,
+}
+
+impl Meaning<'_> {
+    /// One codec, or the repetition of one payload type.
+    fn is_one(&self) -> bool {
+        let repeats = self.parameters.iter().filter(|parameter| parameter.trim_start().starts_with("apt=")).count();
+        self.codecs.len() <= 1 && repeats <= 1
+    }
 }
 
 /// An `m=` line and what follows it.
@@ -85,6 +126,47 @@ impl Section<'_> {
             }
         }
         names
+    }
+}
+
+impl<'a> Section<'a> {
+    fn meanings(&self) -> BTreeMap<u8, Meaning<'a>> {
+        let mut all: BTreeMap<u8, Meaning<'a>> = BTreeMap::new();
+        let attributes =
+            |name: &'static str| self.lines.iter().filter_map(move |line| numbered(line.strip_prefix(name)?));
+        for (payload_type, codec) in attributes("a=rtpmap:") {
+            // Without the number of channels, which may be left out when it is one.
+            let end = codec.match_indices('/').nth(1).map_or(codec.len(), |(at, _)| at);
+            all.entry(payload_type).or_default().codecs.extend(codec.get(..end));
+        }
+        for (payload_type, parameters) in attributes("a=fmtp:") {
+            all.entry(payload_type).or_default().parameters.extend(parameters.split(';'));
+        }
+        let listed = self.lines.first().into_iter().flat_map(|line| line.split(' ').skip(3));
+        for payload_type in listed.filter_map(|word| word.parse().ok()) {
+            let codecs = &mut all.entry(payload_type).or_default().codecs;
+            if codecs.is_empty() {
+                codecs.extend(static_codec(payload_type));
+            }
+        }
+        all
+    }
+}
+
+/// `NUMBER TEXT`, what follows the name of an attribute of a payload type.
+fn numbered(text: &str) -> Option<(u8, &str)> {
+    let (number, text) = text.split_once(' ')?;
+    Some((number.parse().ok()?, text))
+}
+
+/// What a payload type stands for without an rtpmap. RFC 3551 section 6, as far as str0m knows it.
+const fn static_codec(payload_type: u8) -> Option<&'static str> {
+    match payload_type {
+        0 => Some("PCMU/8000"),
+        8 => Some("PCMA/8000"),
+        9 => Some("G722/8000"),
+        13 => Some("CN/8000"),
+        _ => None,
     }
 }
 
@@ -172,5 +254,12 @@ mod tests {
         assert_eq!(refusal("v=0\r\na=\u{7}\r\n"), "line 3 has control characters");
         assert_eq!(refusal(&format!("v=0\r\na={}\r\n", "x".repeat(3000))), "line 3 has more than 2048 characters");
         assert!(refusal(&format!("v=0\r\n{}", "m=audio 9 RTP/AVP 0\r\n".repeat(9))).contains("9 media sections"));
+    }
+
+    #[test]
+    fn a_section_that_cannot_be_read_is_not_left_out() {
+        let unread = CHROMIUM.replacen("m=audio 9 UDP/TLS/RTP/SAVPF", "m=audio 9 UDP/QUIC/RTP/SAVPF", 1);
+        let reason = read(&unread).err().unwrap();
+        assert_eq!(reason, "its audio section cannot be read");
     }
 }

@@ -5,6 +5,9 @@ pub(super) mod answer;
 pub(super) mod canonical;
 mod client;
 mod counters;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod head;
 mod io;
 mod percent;
