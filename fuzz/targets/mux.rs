@@ -40,7 +40,7 @@ fuzz_target!(|bytes: &[u8]| {
         assert_eq!(muxer.write(&unit, &mut ts[end..]), Ok(needed));
         let elementary = elementary(&unit);
         assert_eq!(needed == 0, elementary.is_none());
-        expected.extend(elementary.map(|data| (unit.track, unit.pts, unit.dts, data)));
+        expected.extend(elementary.map(|data| (unit.track, wire(unit.pts), wire(unit.dts), data)));
     }
     assert!(read(&ts) == expected, "another stream came back");
 });
@@ -68,10 +68,13 @@ fn elementary(unit: &AccessUnit) -> Option<Vec<u8>> {
     (!coded.is_empty()).then(|| all.flat_map(|unit| [&[0, 0, 0, 1], unit].concat()).collect())
 }
 
-fn read(ts: &[u8]) -> Vec<(Track, Ticks, Ticks, Vec<u8>)> {
-    let mut units: Vec<(Track, Ticks, Ticks, Vec<u8>)> = Vec::new();
-    // The wire has 33 bits: the times go on from those before.
-    let mut clock = 900_000_i64;
+/// The wire has 33 bits.
+fn wire(time: Ticks) -> u64 {
+    time.0.rem_euclid(1 << 33).cast_unsigned()
+}
+
+fn read(ts: &[u8]) -> Vec<(Track, u64, u64, Vec<u8>)> {
+    let mut units: Vec<(Track, u64, u64, Vec<u8>)> = Vec::new();
     let mut counters = [None; 0x2000];
     let mut reader = TsPacketReader::new(ts);
     while let Some(TsPacket { header, payload, .. }) = reader.read_ts_packet().expect("a sound packet") {
@@ -81,12 +84,9 @@ fn read(ts: &[u8]) -> Vec<(Track, Ticks, Ticks, Vec<u8>)> {
         let track = if header.pid.as_u16() == 0x101 { Track::Audio } else { Track::Video };
         match payload.expect("no packet without a payload") {
             TsPayload::PesStart(pes) => {
-                let wire = |time: mpeg2ts::time::Timestamp| i64::try_from(time.as_u64()).expect("33 bits");
-                let pts = wire(pes.header.pts.expect("every unit has its time"));
-                let dts = pes.header.dts.map_or(pts, wire);
-                clock += (dts - clock).rem_euclid(1 << 33);
-                let delay = (pts - dts).rem_euclid(1 << 33);
-                units.push((track, Ticks(clock + delay), Ticks(clock), pes.data.to_vec()));
+                let pts = pes.header.pts.expect("every unit has its time").as_u64();
+                let dts = pes.header.dts.map_or(pts, |dts| dts.as_u64());
+                units.push((track, pts, dts, pes.data.to_vec()));
             }
             TsPayload::PesContinuation(data) => {
                 let (last, .., unit) = units.last_mut().expect("a continuation of something");

@@ -17,6 +17,7 @@ use str0m::config::DtlsCert;
 use str0m::crypto::from_feature_flags;
 use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid};
 use str0m::net::{Protocol, Receive};
+use str0m::rtp::ExtensionMap;
 use str0m::{Candidate, Event, Input, Output, Rtc, RtcConfig};
 
 const GATEWAY: &str = "10.0.0.1:8189";
