@@ -13,4 +13,5 @@ pub use budget::Item;
 pub use owner::{Camera, Config, Credentials, Hls, Secret, System, Transport, Web};
 pub use plan::{CameraPlan, HlsPlan, MAX_CAMERAS, Machine, Plan, SegmentBudget, TmpfsFacts, WebPlan, WebRtcPlan};
 pub use reader::Problem;
+pub(crate) use reader::{Fields, Placed, Report, parse};
 pub use webrtc::{AddressChoice, WebRtc};
