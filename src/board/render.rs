@@ -29,7 +29,7 @@ fn header(profile: &Profile) -> String {
 
 /// What `--board` reads.
 pub(super) fn board_toml(profile: &Profile, described: &Described) -> String {
-    let Described { hardware, budget, .. } = described;
+    let Described { hardware, budget, schedule, .. } = described;
     format!(
         "{}# {}: {}, {} cores, {} MiB. Figures are {}: {}\n\
          id = \"{}\"\n\
@@ -39,7 +39,9 @@ pub(super) fn board_toml(profile: &Profile, described: &Described) -> String {
          tmpfs_mib = {}\n\
          http_connections = {}\n\
          http_workers = {}\n\
-         webrtc_viewers = {}\n",
+         webrtc_viewers = {}\n\
+         media_core = {}\n\
+         media_priority = {}\n",
         header(profile),
         hardware.soc,
         hardware.arch,
@@ -55,6 +57,8 @@ pub(super) fn board_toml(profile: &Profile, described: &Described) -> String {
         budget.http_connections,
         budget.http_workers,
         budget.webrtc_viewers,
+        schedule.media_core,
+        schedule.media_priority,
     )
 }
 
@@ -125,6 +129,8 @@ fn service(profile: &Profile, described: &Described) -> String {
          # And its socket buffers.\n\
          MemoryMax={}M\n\
          CPUAffinity={}\n\
+         # What the media thread may raise itself to (media_priority).\n\
+         LimitNICE=-{}\n\
          TasksMax={}\n",
         header(profile),
         budget.daemon_mib,
@@ -132,6 +138,7 @@ fn service(profile: &Profile, described: &Described) -> String {
         memory_high_mib(*budget),
         memory_max_mib(*budget, profile.picture),
         schedule.daemon_cores,
+        schedule.media_priority,
         tasks_max(*budget),
     )
 }

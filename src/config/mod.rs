@@ -8,7 +8,7 @@ mod reader;
 pub mod task;
 mod webrtc;
 
-pub use board::Board;
+pub use board::{Board, MediaThread};
 pub use budget::Item;
 pub use owner::{Camera, Config, Credentials, Hls, Secret, System, Transport, Web};
 pub use plan::{CameraPlan, HlsPlan, MAX_CAMERAS, Machine, Plan, SegmentBudget, TmpfsFacts, WebPlan, WebRtcPlan};
