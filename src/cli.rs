@@ -44,6 +44,13 @@ pub enum Action {
         /// `--log`.
         log: Option<log::LevelFilter>,
     },
+    /// Write the files that follow from every board's profile.
+    BoardRender {
+        /// `--dir`.
+        dir: PathBuf,
+        /// `--check`: compare only.
+        check: bool,
+    },
     /// Print the help of a command, or of the program.
     Help(&'static str),
     /// Print the version.
@@ -57,7 +64,7 @@ pub enum UsageError {
     #[error("{0}")]
     Option(#[from] lexopt::Error),
     /// The first word is no command.
-    #[error("there is no command {0:?}; try: run, check, probe, demo")]
+    #[error("there is no command {0:?}; try: run, check, probe, demo, board")]
     Command(String),
     /// Something that the command needs is missing.
     #[error("porthole {0} needs {1}")]
@@ -88,6 +95,7 @@ Commands:
   check  Print everything that is wrong with a configuration file
   probe  Connect to a camera once and say what it sends and where it plays
   demo   Run the gateway on a built-in camera; needs nothing else
+  board  Write the files that follow from the boards' profiles, for whoever builds firmware
 
 Options:
   -h, --help     This help; after a command, the help of that command
@@ -133,6 +141,16 @@ Options:
       --listen ADDRESS:PORT  Where to listen; 127.0.0.1:8107 when absent
 ";
 
+const HELP_BOARD: &str = "\
+Write the files that follow from every board's profile: limits for the daemon, the kernel and systemd.
+
+Usage: porthole board render [--check] [--dir FOLDER]
+
+Options:
+      --check       Write nothing; name each file that is not what its profile says, and exit with 1 if there is any
+      --dir FOLDER  Holds a folder with a profile.toml for each board; `board` when absent
+";
+
 /// Reads the arguments (without the program's own name).
 ///
 /// # Errors
@@ -149,6 +167,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Action, Us
         "run" | "check" => parse_run(parser, command == "run"),
         "probe" => parse_probe(parser),
         "demo" => parse_demo(parser),
+        "board" => parse_board(parser),
         "help" => Ok(Action::Help(HELP)),
         _ => Err(UsageError::Command(command)),
     }
@@ -214,6 +233,24 @@ fn parse_demo(mut parser: lexopt::Parser) -> Result<Action, UsageError> {
     if cfg!(feature = "demo") { Ok(Action::Demo { listen, log }) } else { Err(UsageError::NoDemo) }
 }
 
+fn parse_board(mut parser: lexopt::Parser) -> Result<Action, UsageError> {
+    let (mut render, mut check, mut dir) = (false, false, PathBuf::from("board"));
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Short('h') | Long("help") => return Ok(Action::Help(HELP_BOARD)),
+            Long("check") => check = true,
+            Long("dir") => dir = PathBuf::from(parser.value()?),
+            Value(value) if !render && value == "render" => render = true,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    if render {
+        Ok(Action::BoardRender { dir, check })
+    } else {
+        Err(UsageError::Missing("board", "what to do: render"))
+    }
+}
+
 fn parse_level(parser: &mut lexopt::Parser) -> Result<log::LevelFilter, UsageError> {
     let value = parser.value()?.string()?;
     let allowed = "error, warn, info, debug or trace";
@@ -243,6 +280,9 @@ mod tests {
                 transport: Transport::Udp
             })
         );
+        assert_eq!(parsed("board render"), Ok(Action::BoardRender { dir: "board".into(), check: false }));
+        let check = Action::BoardRender { dir: "b".into(), check: true };
+        assert_eq!(parsed("board render --check --dir b"), Ok(check));
         assert_eq!(parsed(""), Ok(Action::Help(HELP)));
         assert_eq!(parsed("run --help"), Ok(Action::Help(HELP_RUN)));
         assert_eq!(parsed("--version"), Ok(Action::Version));
@@ -251,7 +291,9 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         assert_eq!(parsed("run"), Err("porthole run needs --config FILE".to_owned()));
-        assert_eq!(parsed("runn"), Err("there is no command \"runn\"; try: run, check, probe, demo".to_owned()));
+        assert_eq!(parsed("runn"), Err("there is no command \"runn\"; try: run, check, probe, demo, board".to_owned()));
+        assert_eq!(parsed("board --check"), Err("porthole board needs what to do: render".to_owned()));
+        assert_eq!(parsed("board draw"), Err("unexpected argument \"draw\"".to_owned()));
         assert_eq!(parsed("check -c a --log info"), Err("invalid option '--log'".to_owned()));
         assert_eq!(
             parsed("demo --listen 8107"),

@@ -1,5 +1,6 @@
 //! Porthole: RTSP cameras in, HLS (and WebRTC) out, on one media thread. `ARCHITECTURE.md` is the map.
 
+pub mod board;
 pub mod cli;
 pub mod config;
 pub mod control;

@@ -1,14 +1,14 @@
 //! The `porthole` program: arguments in, exit status out. 0: done; 1: it did not work; 2: the arguments make no sense.
 
 use std::io::{Read as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use porthole::cli::{self, Action};
 use porthole::config::task::{Files, load};
 use porthole::config::{Plan, Transport, WebRtcPlan};
-use porthole::{gateway, ingest};
+use porthole::{board, gateway, ingest};
 
 /// A probe watches for two GOPs, at least and at most this long.
 const PROBE: (Duration, Duration) = (Duration::from_secs(6), Duration::from_secs(25));
@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         Action::Check { config, board } => check(&Files { config, board }),
         Action::Run { config, board, log } => run(Files { config, board }, log),
         Action::Probe { url, username, password_file, transport } => probe(&url, username, password_file, transport),
+        Action::BoardRender { dir, check } => render_boards(&dir, check),
         Action::Demo { listen, log } => demo(listen, log),
     };
     match result {
@@ -76,6 +77,17 @@ fn webrtc_summary(webrtc: Option<&WebRtcPlan>) -> String {
         "WebRTC on UDP {}{tcp} (at most {} viewers, GOP cache {gop_mib} MiB per camera)",
         webrtc.udp_port, webrtc.max_viewers
     )
+}
+
+fn render_boards(dir: &Path, check: bool) -> Result<(), String> {
+    if check {
+        let files = board::task::check(dir).map_err(|error| error.to_string())?;
+        return print(&format!("good: {files} files are what the profiles say\n"));
+    }
+    for path in board::task::write(dir).map_err(|error| error.to_string())? {
+        print(&format!("{}\n", path.display()))?;
+    }
+    Ok(())
 }
 
 fn run(files: Files, level: Option<log::LevelFilter>) -> Result<(), String> {

@@ -17,6 +17,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("web", &["control", "config", "media"]),
     ("web/gate", &["control", "config", "media", "hls", "web"]),
     ("config", &["media"]),
+    ("board", &["config", "ingest", "webrtc"]),
     ("system", &["media"]),
     ("demo", &["media"]),
 ];

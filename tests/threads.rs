@@ -3,9 +3,11 @@
 #![cfg(feature = "demo")]
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -23,6 +25,41 @@ impl Gateway {
             .spawn()
             .unwrap();
         Self { child, address }
+    }
+
+    /// One without cameras that answer, on a board whose media thread has a core.
+    fn on_board(folder: &Path, media: &str) -> Self {
+        let port = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = port();
+        let config = format!(
+            "[web]\nlisten = \"{address}\"\n[hls]\noutput_dir = \"{0}/hls\"\n[webrtc]\nudp_port = {1}\n\
+             [system]\nstate_dir = \"{0}/state\"\n[[camera]]\nid = \"none\"\nurl = \"rtsp://127.0.0.1:1/\"\n",
+            folder.display(),
+            port().port()
+        );
+        std::fs::create_dir_all(folder).unwrap();
+        std::fs::write(folder.join("config.toml"), config).unwrap();
+        std::fs::write(folder.join("board.toml"), format!("id = \"test\"\n{media}")).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_porthole"))
+            .args(["run", "--config", "config.toml", "--board", "board.toml"])
+            .current_dir(folder)
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self { child, address }
+    }
+
+    /// Name, cores and nice of each thread.
+    fn places(&self) -> BTreeSet<(String, String, i32)> {
+        let mut places = BTreeSet::new();
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap() {
+            let read = |file| std::fs::read_to_string(task.as_ref().unwrap().path().join(file)).unwrap();
+            let status = read("status");
+            let cores = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:\t")).unwrap().to_owned();
+            let name = read("comm").trim_end().split('-').next().unwrap().to_owned();
+            places.insert((name, cores, nice(&read("stat"))));
+        }
+        places
     }
 
     fn get(&self, path: &str) -> Option<String> {
@@ -43,6 +80,11 @@ impl Gateway {
         }
         names
     }
+}
+
+/// proc_pid_stat(5): nice is field 19, the name in brackets field 2.
+fn nice(stat: &str) -> i32 {
+    stat.rsplit(") ").next().unwrap().split(' ').nth(16).unwrap().parse().unwrap()
 }
 
 impl Drop for Gateway {
@@ -78,4 +120,27 @@ fn a_gateway_under_load_has_one_media_thread_and_a_fixed_few() {
         threads = gateway.threads();
     }
     assert_eq!(threads, expected);
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a test may read the clock")]
+fn the_media_thread_alone_takes_the_core_and_the_priority_of_its_board() {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let all = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:\t")).unwrap();
+    let last = all.rsplit([',', '-']).next().unwrap();
+    let folder = Path::new("/dev/shm").join(format!("porthole-threads-{}", std::process::id()));
+    let gateway = Gateway::on_board(&folder, &format!("media_core = {last}\nmedia_priority = 5\n"));
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while gateway.get("/api/v1/status").is_none() {
+        assert!(Instant::now() < deadline, "the gateway does not answer");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let places = gateway.places();
+    drop(gateway);
+    std::fs::remove_dir_all(&folder).unwrap();
+    // Without the right to a priority, the core is taken all the same.
+    let usual = nice(&std::fs::read_to_string("/proc/self/stat").unwrap());
+    let raised = if std::fs::metadata("/proc/self").unwrap().uid() == 0 { usual - 5 } else { usual };
+    let place = |name: &str, cores: &str, nice: i32| (name.to_owned(), cores.to_owned(), nice);
+    assert_eq!(places, [place("porthole", last, raised), place("http", all, usual)].into());
 }

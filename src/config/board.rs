@@ -23,6 +23,17 @@ pub struct Board {
     pub http_workers: u64,
     /// Most WebRTC viewers at once.
     pub webrtc_viewers: u64,
+    /// Where the media thread runs.
+    pub media: MediaThread,
+}
+
+/// Where the media thread runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MediaThread {
+    /// Its core; absent: as the scheduler sees fit.
+    pub core: Option<u32>,
+    /// How far it goes before other threads: steps of nice.
+    pub priority: u32,
 }
 
 const MIB: u64 = 1024 * 1024;
@@ -41,6 +52,7 @@ impl Board {
             http_workers: 4,
             // A sixteenth of the memory, as far as viewers' own needs go.
             webrtc_viewers: (memory / 16 / MIB).clamp(1, 32),
+            media: MediaThread::default(),
         }
     }
 
@@ -69,8 +81,9 @@ fn read(report: &mut Report<'_>) -> Board {
     if id.is_none() {
         fields.missing("id", "the board's name, e.g. id = \"raspberrypi4-64\"", report);
     }
+    let core = fields.optional_integer("media_core", 0..=31, "(a core's number)", report);
     let mut number = |key, default, range, unit| u64::from(fields.integer(key, default, range, unit, report));
-    let board = Board {
+    let mut board = Board {
         id: id.map_or_else(String::new, |text| text.value),
         cameras: number("cameras", 16, 1..=64, "cameras"),
         camera_bitrate: number("camera_bitrate_kbit", 8000, 64..=200_000, "kbit/s") * 1000,
@@ -79,7 +92,9 @@ fn read(report: &mut Report<'_>) -> Board {
         http_connections: number("http_connections", 256, 8..=4096, "connections"),
         http_workers: number("http_workers", 4, 1..=16, "threads"),
         webrtc_viewers: number("webrtc_viewers", 8, 1..=MOST_VIEWERS, "viewers"),
+        media: MediaThread { core, priority: 0 },
     };
+    board.media.priority = fields.integer("media_priority", 0, 0..=20, "steps", report);
     fields.finish(report);
     board
 }

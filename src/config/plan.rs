@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::board::Board;
+use super::board::{Board, MediaThread};
 use super::budget::{
     ANSWER_BYTES, Budget, Item, QUEUE_BYTES, TCP_BUFFER_BYTES, WebRtcShare, WebRtcWish, Wish, divide, mebibytes,
 };
@@ -58,6 +58,8 @@ pub struct Plan {
     pub memory_limit: u64,
     /// The limit for all slots on tmpfs, bytes.
     pub tmpfs_limit: u64,
+    /// Where the media thread runs.
+    pub media: MediaThread,
 }
 
 /// Limits of the web port.
@@ -190,6 +192,7 @@ impl Plan {
             memory: budget.items,
             memory_limit: board.memory,
             tmpfs_limit,
+            media: board.media,
         })
     }
 }

@@ -38,18 +38,18 @@ impl fmt::Display for Problem {
 }
 
 /// Collects problems while a document is read, and remembers every key that was asked for.
-pub(super) struct Report<'t> {
+pub(crate) struct Report<'t> {
     text: &'t str,
-    pub(super) problems: Vec<Problem>,
-    pub(super) keys: BTreeSet<String>,
+    pub(crate) problems: Vec<Problem>,
+    pub(crate) keys: BTreeSet<String>,
 }
 
 impl<'t> Report<'t> {
-    pub(super) fn new(text: &'t str) -> Self {
+    pub(crate) fn new(text: &'t str) -> Self {
         Self { text, problems: Vec::new(), keys: BTreeSet::new() }
     }
 
-    pub(super) fn add(&mut self, offset: usize, field: &str, sentence: impl Into<String>) {
+    pub(crate) fn add(&mut self, offset: usize, field: &str, sentence: impl Into<String>) {
         let before = self.text.get(..offset).unwrap_or(self.text);
         let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
         self.problems.push(Problem { line: Some(line), field: field.to_owned(), sentence: sentence.into() });
@@ -58,13 +58,13 @@ impl<'t> Report<'t> {
 
 /// A value with the place it stands, for problems found later.
 #[derive(Clone, Debug)]
-pub(super) struct Placed<T> {
-    pub(super) value: T,
-    pub(super) offset: usize,
+pub(crate) struct Placed<T> {
+    pub(crate) value: T,
+    pub(crate) offset: usize,
 }
 
 /// The document's table; syntax errors are reported, what could be read is returned.
-pub(super) fn parse<'t>(report: &mut Report<'t>) -> DeTable<'t> {
+pub(crate) fn parse<'t>(report: &mut Report<'t>) -> DeTable<'t> {
     let (table, errors) = DeTable::parse_recoverable(report.text);
     for error in errors {
         let offset = error.span().map_or(0, |span| span.start);
@@ -74,7 +74,7 @@ pub(super) fn parse<'t>(report: &mut Report<'t>) -> DeTable<'t> {
 }
 
 /// One table being read: fields are asked for by name, and what nobody asked for is an unknown key.
-pub(super) struct Fields<'a, 't> {
+pub(crate) struct Fields<'a, 't> {
     path: String,
     generic_path: String,
     table: &'a DeTable<'t>,
@@ -83,16 +83,16 @@ pub(super) struct Fields<'a, 't> {
 }
 
 impl<'a, 't> Fields<'a, 't> {
-    pub(super) fn root(table: &'a DeTable<'t>) -> Self {
+    pub(crate) fn root(table: &'a DeTable<'t>) -> Self {
         Self { path: String::new(), generic_path: String::new(), table, offset: 0, known: Vec::new() }
     }
 
     /// Path of `key` in this table, as a person would write it.
-    pub(super) fn path_of(&self, key: &str) -> String {
+    pub(crate) fn path_of(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
-    pub(super) fn offset(&self) -> usize {
+    pub(crate) fn offset(&self) -> usize {
         self.offset
     }
 
@@ -112,7 +112,7 @@ impl<'a, 't> Fields<'a, 't> {
     }
 
     /// A sub-table; an absent one reads as empty, so that defaults and the list of known keys hold all the same.
-    pub(super) fn table<'b>(
+    pub(crate) fn table<'b>(
         &mut self,
         key: &'static str,
         empty: &'b DeTable<'t>,
@@ -135,7 +135,7 @@ impl<'a, 't> Fields<'a, 't> {
     }
 
     /// An array of tables (`[[key]]`).
-    pub(super) fn tables(&mut self, key: &'static str, report: &mut Report<'t>) -> Vec<Self> {
+    pub(crate) fn tables(&mut self, key: &'static str, report: &mut Report<'t>) -> Vec<Self> {
         let Some(value) = self.ask(key, report) else { return Vec::new() };
         let DeValue::Array(array) = value.get_ref() else {
             self.wrong_type(key, &format!("a list of tables: write [[{key}]] with two brackets"), value, report);
@@ -157,7 +157,7 @@ impl<'a, 't> Fields<'a, 't> {
         all
     }
 
-    pub(super) fn string(&mut self, key: &'static str, report: &mut Report<'t>) -> Option<Placed<String>> {
+    pub(crate) fn string(&mut self, key: &'static str, report: &mut Report<'t>) -> Option<Placed<String>> {
         let value = self.ask(key, report)?;
         match value.get_ref() {
             DeValue::String(text) => Some(Placed { value: text.to_string(), offset: value.span().start }),
@@ -168,7 +168,7 @@ impl<'a, 't> Fields<'a, 't> {
         }
     }
 
-    pub(super) fn boolean(&mut self, key: &'static str, default: bool, report: &mut Report<'t>) -> bool {
+    pub(crate) fn boolean(&mut self, key: &'static str, default: bool, report: &mut Report<'t>) -> bool {
         let Some(value) = self.ask(key, report) else { return default };
         match value.get_ref() {
             DeValue::Boolean(flag) => *flag,
@@ -180,7 +180,7 @@ impl<'a, 't> Fields<'a, 't> {
     }
 
     /// A list of texts, each where it stands; absent: `None`. `example` shows how to write one.
-    pub(super) fn strings(
+    pub(crate) fn strings(
         &mut self,
         key: &'static str,
         example: &str,
@@ -206,7 +206,7 @@ impl<'a, 't> Fields<'a, 't> {
     }
 
     /// A whole number within `range`; `unit` is for the sentence, e.g. `seconds`.
-    pub(super) fn integer(
+    pub(crate) fn integer(
         &mut self,
         key: &'static str,
         default: u32,
@@ -218,7 +218,7 @@ impl<'a, 't> Fields<'a, 't> {
     }
 
     /// As [`Fields::integer`], for a key whose default comes from elsewhere; `None` also when it is there but wrong.
-    pub(super) fn optional_integer(
+    pub(crate) fn optional_integer(
         &mut self,
         key: &'static str,
         range: RangeInclusive<u32>,
@@ -229,7 +229,7 @@ impl<'a, 't> Fields<'a, 't> {
     }
 
     /// A port number within `range`; `None` when it is absent or wrong. `off` says what 0 means, if it may be 0.
-    pub(super) fn port(
+    pub(crate) fn port(
         &mut self,
         key: &'static str,
         range: RangeInclusive<u16>,
@@ -264,7 +264,7 @@ impl<'a, 't> Fields<'a, 't> {
     }
 
     /// Reports what is missing; a key that is there but wrong was reported already.
-    pub(super) fn missing(&self, key: &str, why: &str, report: &mut Report<'t>) {
+    pub(crate) fn missing(&self, key: &str, why: &str, report: &mut Report<'t>) {
         if self.table.iter().any(|(name, _)| name.get_ref() == key) {
             return;
         }
@@ -272,7 +272,7 @@ impl<'a, 't> Fields<'a, 't> {
     }
 
     /// Reports every key that nobody asked for, with the nearest one that exists.
-    pub(super) fn finish(self, report: &mut Report<'t>) {
+    pub(crate) fn finish(self, report: &mut Report<'t>) {
         for (key, _) in self.table {
             let name: &str = key.get_ref();
             if self.known.contains(&name) {
@@ -288,7 +288,7 @@ impl<'a, 't> Fields<'a, 't> {
 }
 
 /// The candidate that a typing mistake of `word` most likely meant.
-pub(super) fn nearest<'c>(word: &str, candidates: &[&'c str]) -> Option<&'c str> {
+pub(crate) fn nearest<'c>(word: &str, candidates: &[&'c str]) -> Option<&'c str> {
     candidates
         .iter()
         .map(|candidate| (strsim::osa_distance(word, candidate), *candidate))

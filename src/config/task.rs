@@ -84,7 +84,8 @@ impl LoadError {
     }
 }
 
-fn read_text(path: &Path) -> Result<String, LoadError> {
+/// A file's text, if it is one of a configuration's size.
+pub(crate) fn read_text(path: &Path) -> Result<String, LoadError> {
     let fail = |why: String| LoadError::Read { path: path.to_owned(), why };
     let facts = std::fs::metadata(path).map_err(|error| fail(error.to_string()))?;
     if !facts.is_file() {

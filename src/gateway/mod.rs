@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::mpsc::TrySendError;
 use std::time::{Duration, Instant};
 
-use smol::{LocalExecutor, Task};
+use smol::{LocalExecutor, Task, future};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -29,11 +29,11 @@ use self::lock::FolderLock;
 use self::publish::{PlanFacts, Sources};
 use self::webrtc::Output;
 use crate::config::task::{Files, load};
-use crate::config::{Machine, Plan, TmpfsFacts};
+use crate::config::{Machine, MediaThread, Plan, TmpfsFacts};
 use crate::control::{self, Command, Commands, Control, StatusBoard, Wake, WatchRefusal};
 use crate::hls::{self, Store};
 use crate::media::StreamId;
-use crate::system;
+use crate::system::{self, Place};
 use crate::web;
 use crate::web::gate::{self, GateCounters, SegmentBytes};
 use crate::web::metrics::{Kind, Sample};
@@ -98,6 +98,29 @@ pub fn machine(output_dir: &Path) -> Machine {
     Machine { memory: system::machine_memory(), tmpfs }
 }
 
+/// Puts the calling thread where `media` says. A board that is not quite like its profile is no reason not to run.
+fn take_place(usual: Option<Place>, media: MediaThread) {
+    let Some(usual) = usual.filter(|_| media != MediaThread::default()) else { return };
+    // One by one: without the right to a priority, the core is still worth having.
+    if let Some(core) = media.core
+        && let Err(error) = usual.take(usize::try_from(core).ok(), 0)
+    {
+        log::warn!("the media thread does not get core {core} (media_core): {error}");
+    }
+    let priority = i32::try_from(media.priority).unwrap_or(0);
+    if let Err(error) = usual.take(None, priority) {
+        log::warn!("the media thread does not get its priority: {error}; give the service LimitNICE=-{priority}");
+    }
+}
+
+/// Puts it back to where it was, if [`take_place`] moved it.
+fn leave_place(usual: Option<Place>, media: MediaThread) {
+    let Some(usual) = usual.filter(|_| media != MediaThread::default()) else { return };
+    if let Err(error) = usual.restore() {
+        log::warn!("the web workers share the media thread's place: {error}");
+    }
+}
+
 type Cameras = Rc<RefCell<Vec<(Rc<Entry>, Task<()>)>>>;
 
 struct Gateway {
@@ -113,6 +136,8 @@ struct Gateway {
     facts: Rc<RefCell<PlanFacts>>,
     web: Option<Task<()>>,
     lock: Option<FolderLock>,
+    /// Where the media thread was when it started.
+    usual: Option<Place>,
 }
 
 impl Gateway {
@@ -135,12 +160,14 @@ impl Gateway {
             facts: Rc::default(),
             web: None,
             lock: None,
+            usual: Place::now().ok(),
         };
         if let Some(hls) = &gateway.plan.hls {
             gateway.lock = Some(FolderLock::take(&hls.output_dir)?);
             clean(&gateway.shared.store, &hls.output_dir);
         }
         gateway.note_plan();
+        take_place(gateway.usual, gateway.plan.media);
         let ids: Vec<_> = gateway.plan.cameras.iter().map(|camera| camera.camera.id).collect();
         gateway.start_cameras(&ids);
         gateway.shared.webrtc.restart(gateway.plan.webrtc.as_ref(), &executor);
@@ -224,8 +251,18 @@ impl Gateway {
             counters: Arc::clone(&self.counters),
         };
         log::info!("listening on http://{address}");
+        let (usual, media) = (self.usual, self.plan.media);
         self.web = Some(self.shared.executor.spawn(async move {
-            if let Err(error) = web::task::run(listener, settings, seams).await {
+            let mut serving = Box::pin(web::task::run(listener, settings, seams));
+            // The workers are started by the first poll, and inherit the core and the priority that this thread has then.
+            leave_place(usual, media);
+            let ended = future::poll_once(&mut serving).await;
+            take_place(usual, media);
+            let result = match ended {
+                Some(result) => result,
+                None => serving.await,
+            };
+            if let Err(error) = result {
                 log::error!("the web port stopped: {error}");
             }
         }));
@@ -254,7 +291,7 @@ impl Gateway {
             return std::future::pending().await;
         };
         loop {
-            let ends = smol::future::or(
+            let ends = future::or(
                 async {
                     terminate.recv().await;
                     Some("SIGTERM")
@@ -268,7 +305,7 @@ impl Gateway {
                 hangup.recv().await;
                 None
             };
-            match smol::future::or(ends, reload).await {
+            match future::or(ends, reload).await {
                 Some(name) => {
                     log::info!("{name}: stopping");
                     return;
@@ -322,6 +359,8 @@ impl Gateway {
             }
         }
         self.note_plan();
+        leave_place(self.usual, old.media);
+        take_place(self.usual, self.plan.media);
         self.start_cameras(&changes.start);
         if changes.webrtc {
             self.shared.webrtc.restart(self.plan.webrtc.as_ref(), &self.shared.executor);

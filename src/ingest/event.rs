@@ -141,11 +141,17 @@ pub enum Warning {
     ClockJump,
 }
 
+/// What a key frame's burst by UDP takes of a receive buffer (`net.core.rmem_default`), bytes; estimated from the
+/// picture's width and height.
+pub fn key_frame_burst((width, height): (u32, u32)) -> u64 {
+    // One bit per pixel is a large key frame; a packet of 1400 bytes is charged about 2300 by the kernel.
+    u64::from(width) * u64::from(height) / 8 * 8 / 5
+}
+
 impl Warning {
     /// Says whether a UDP receive buffer of `have` bytes is too small for the key frames of pictures of this size.
-    pub(super) fn small_udp_buffer(have: u64, (width, height): (u32, u32)) -> Option<Self> {
-        // One bit per pixel is a large key frame; a packet of 1400 bytes is charged about 2300 by the kernel.
-        let need = u64::from(width) * u64::from(height) / 8 * 8 / 5;
+    pub(super) fn small_udp_buffer(have: u64, size: (u32, u32)) -> Option<Self> {
+        let need = key_frame_burst(size);
         (have < need).then_some(Self::SmallUdpBuffer { have, need })
     }
 

@@ -19,7 +19,7 @@ mod tests;
 mod timeline;
 
 pub use cause::{Cause, Step};
-pub use event::{Event, SkipReason, SkippedSound, Warning};
+pub use event::{Event, SkipReason, SkippedSound, Warning, key_frame_burst};
 pub use intake::MAX_PICTURE;
 pub use meter::{Facts, Meter};
 pub use probe::{Report, Verdict};

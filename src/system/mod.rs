@@ -2,12 +2,14 @@
 
 mod addresses;
 mod clock;
+mod place;
 mod process;
 mod state;
 mod storage;
 
 pub use addresses::interface_addresses;
 pub use clock::{since_boot, trusted_wall_time};
+pub use place::Place;
 pub use process::{Thread, Usage, threads, usage};
 pub use state::{StateError, read_private, write_private};
 pub use storage::{filesystem, machine_memory};

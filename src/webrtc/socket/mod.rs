@@ -27,6 +27,9 @@ pub struct Path {
     pub tcp: bool,
 }
 
+/// What the UDP socket asks the kernel for, each way, bytes: a key frame of 4K for a viewer leaves at once.
+pub const UDP_BUFFER: usize = 1 << 20;
+
 /// Ports and bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -58,8 +61,8 @@ impl Default for Settings {
         Self {
             udp_port: 8189,
             tcp_port: Some(8189),
-            receive_buffer: 1 << 20,
-            send_buffer: 1 << 20,
+            receive_buffer: UDP_BUFFER,
+            send_buffer: UDP_BUFFER,
             queue_bytes: 1 << 20,
             segmentation: true,
             tcp_connections: 64,
