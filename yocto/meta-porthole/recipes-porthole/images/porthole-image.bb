@@ -19,7 +19,6 @@ IMAGE_OVERHEAD_FACTOR = "1.1"
 IMAGE_ROOTFS_MAXSIZE = "${@int(d.getVar('PORTHOLE_SLOT_MIB')) * 1024}"
 # Where the boot ROM looks for its loader, as lines of a wks file; for boards that read it from a partition: none.
 PORTHOLE_WKS_LOADER ?= ""
-WICVARS:append = " PORTHOLE_SLOT_MIB PORTHOLE_WKS_LOADER"
 
 # The configuration changes, the root does not.
 porthole_link_config() {

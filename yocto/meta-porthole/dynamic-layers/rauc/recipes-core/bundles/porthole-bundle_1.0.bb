@@ -5,6 +5,9 @@ LICENSE = "MIT"
 
 inherit bundle
 
+# It needs keys, which are not here.
+EXCLUDE_FROM_WORLD = "1"
+
 RAUC_BUNDLE_FORMAT = "verity"
 RAUC_BUNDLE_COMPATIBLE = "porthole-${PORTHOLE_BOARD}"
 RAUC_BUNDLE_SLOTS = "rootfs"
