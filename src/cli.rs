@@ -37,6 +37,8 @@ pub enum Action {
         /// `--transport`.
         transport: Transport,
     },
+    /// Note how a run ended that could not do so itself.
+    NoteEnd,
     /// Run the gateway on a built-in camera.
     Demo {
         /// `--listen`.
@@ -151,6 +153,14 @@ Options:
       --dir FOLDER  Holds a folder with a profile.toml for each board; `board` when absent
 ";
 
+const HELP_NOTE_END: &str = "\
+Note how a run ended that could not do so itself, for the status and the log of the next one.
+
+Usage: ExecStopPost=/usr/bin/porthole note-end
+
+Reads what systemd sets for it: STATE_DIRECTORY, SERVICE_RESULT and EXIT_STATUS.
+";
+
 /// Reads the arguments (without the program's own name).
 ///
 /// # Errors
@@ -168,6 +178,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Action, Us
         "probe" => parse_probe(parser),
         "demo" => parse_demo(parser),
         "board" => parse_board(parser),
+        "note-end" => parse_note_end(parser),
         "help" => Ok(Action::Help(HELP)),
         _ => Err(UsageError::Command(command)),
     }
@@ -248,6 +259,14 @@ fn parse_board(mut parser: lexopt::Parser) -> Result<Action, UsageError> {
         Ok(Action::BoardRender { dir, check })
     } else {
         Err(UsageError::Missing("board", "what to do: render"))
+    }
+}
+
+fn parse_note_end(mut parser: lexopt::Parser) -> Result<Action, UsageError> {
+    match parser.next()? {
+        None => Ok(Action::NoteEnd),
+        Some(Short('h') | Long("help")) => Ok(Action::Help(HELP_NOTE_END)),
+        Some(other) => Err(other.unexpected().into()),
     }
 }
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 use porthole::cli::{self, Action};
 use porthole::config::task::{Files, load};
 use porthole::config::{Plan, Transport, WebRtcPlan};
-use porthole::{board, gateway, ingest};
+use porthole::gateway::{self, Service};
+use porthole::{board, ingest};
 
 /// A probe watches for two GOPs, at least and at most this long.
 const PROBE: (Duration, Duration) = (Duration::from_secs(6), Duration::from_secs(25));
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         Action::Run { config, board, log } => run(Files { config, board }, log),
         Action::Probe { url, username, password_file, transport } => probe(&url, username, password_file, transport),
         Action::BoardRender { dir, check } => render_boards(&dir, check),
+        Action::NoteEnd => note_end(),
         Action::Demo { listen, log } => demo(listen, log),
     };
     match result {
@@ -93,8 +95,10 @@ fn render_boards(dir: &Path, check: bool) -> Result<(), String> {
 fn run(files: Files, level: Option<log::LevelFilter>) -> Result<(), String> {
     start_log(level);
     let plan = load(&files, gateway::machine).map_err(|error| error.to_string())?;
-    log::info!("porthole {}, board {}: {}", env!("CARGO_PKG_VERSION"), plan.board, summary(&plan));
-    gateway::run(plan, Some(files), None).map_err(|error| error.to_string())
+    let service = Service::begin(&plan.system);
+    let before = service.before().map_or(String::new(), |end| format!("; the run before: {end}"));
+    log::info!("porthole {}, board {}: {}{before}", env!("CARGO_PKG_VERSION"), plan.board, summary(&plan));
+    gateway::run(plan, Some(files), service, None).map_err(|error| error.to_string())
 }
 
 fn start_log(level: Option<log::LevelFilter>) {
@@ -142,6 +146,14 @@ fn read_password(path: PathBuf) -> Result<String, String> {
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
+/// What systemd says of the run that ended stands in the environment: systemd.exec(5).
+fn note_end() -> Result<(), String> {
+    let variable = |name| std::env::var(name).unwrap_or_default();
+    let state_dir = std::env::var_os("STATE_DIRECTORY").ok_or("note-end is for ExecStopPost of the systemd unit")?;
+    gateway::note_end(state_dir.as_ref(), &variable("SERVICE_RESULT"), &variable("EXIT_STATUS"));
+    Ok(())
+}
+
 #[cfg(feature = "demo")]
 fn demo(listen: std::net::SocketAddr, level: Option<log::LevelFilter>) -> Result<(), String> {
     use porthole::config::{Board, Config};
@@ -176,7 +188,7 @@ fn demo(listen: std::net::SocketAddr, level: Option<log::LevelFilter>) -> Result
     print(&format!(
         "Porthole demo: open http://{listen}/ in a browser, or play http://{listen}/hls/demo/index.m3u8. Ctrl-C ends it.\n"
     ))?;
-    gateway::run(plan, None, Some(Box::pin(camera))).map_err(|error| error.to_string())
+    gateway::run(plan, None, Service::default(), Some(Box::pin(camera))).map_err(|error| error.to_string())
 }
 
 /// `wanted`, or any port that UDP and TCP have free where it is taken: a gateway may run already.

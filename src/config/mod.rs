@@ -13,7 +13,9 @@ pub use board::{Board, MediaThread};
 pub use budget::Item;
 pub use camera::{Camera, Credentials, Secret, Transport};
 pub use owner::{Config, Hls, System, Web};
-pub use plan::{CameraPlan, HlsPlan, MAX_CAMERAS, Machine, Plan, SegmentBudget, TmpfsFacts, WebPlan, WebRtcPlan};
+pub use plan::{
+    CameraPlan, HlsPlan, MAX_CAMERAS, Machine, Plan, SegmentBudget, SystemPlan, TmpfsFacts, WebPlan, WebRtcPlan,
+};
 pub use reader::Problem;
 pub(crate) use reader::{Fields, Placed, Report, parse};
 pub use webrtc::{AddressChoice, WebRtc};

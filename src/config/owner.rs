@@ -51,8 +51,12 @@ pub struct Hls {
 /// `[system]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct System {
-    /// Where what must survive a restart is kept: the WebRTC certificate.
+    /// Where what must survive a restart is kept: the WebRTC certificate, and how the last run ended.
     pub state_dir: PathBuf,
+    /// The machine's watchdog, where no systemd feeds it; absent: none.
+    pub watchdog: Option<PathBuf>,
+    /// It resets the machine when Porthole is stuck for so long, seconds.
+    pub watchdog_timeout: u32,
 }
 
 impl Config {
@@ -139,8 +143,17 @@ fn read_hls<'t>(mut fields: Fields<'_, 't>, report: &mut Report<'t>) -> Hls {
 
 fn read_system<'t>(mut fields: Fields<'_, 't>, report: &mut Report<'t>) -> System {
     let state_dir = read_folder(&mut fields, "state_dir", "/var/lib/porthole", "", report);
+    let watchdog = fields.string("watchdog", report).and_then(|text| {
+        let device = text.value.starts_with("/dev/");
+        if !device {
+            let sentence = format!("{:?} must be a device, e.g. \"/dev/watchdog\"; leave it out for none", text.value);
+            report.add(text.offset, &fields.path_of("watchdog"), sentence);
+        }
+        device.then(|| PathBuf::from(text.value))
+    });
+    let watchdog_timeout = fields.integer("watchdog_timeout", 15, 6..=600, "seconds", report);
     fields.finish(report);
-    System { state_dir }
+    System { state_dir, watchdog, watchdog_timeout }
 }
 
 /// An absolute folder, but not the root; `place` is for the sentence.

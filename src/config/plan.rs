@@ -60,6 +60,17 @@ pub struct Plan {
     pub tmpfs_limit: u64,
     /// Where the media thread runs.
     pub media: MediaThread,
+    /// What outlives the program.
+    pub system: SystemPlan,
+}
+
+/// What outlives the program, or ends it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SystemPlan {
+    /// Where it is noted how the run ended; absent: nowhere.
+    pub state_dir: Option<PathBuf>,
+    /// The machine's watchdog and its time, seconds.
+    pub watchdog: Option<(PathBuf, u32)>,
 }
 
 /// Limits of the web port.
@@ -193,6 +204,10 @@ impl Plan {
             memory_limit: board.memory,
             tmpfs_limit,
             media: board.media,
+            system: SystemPlan {
+                state_dir: Some(config.system.state_dir.clone()),
+                watchdog: config.system.watchdog.clone().map(|device| (device, config.system.watchdog_timeout)),
+            },
         })
     }
 }

@@ -304,6 +304,8 @@ pub struct Snapshot {
     pub board: String,
     /// Seconds since start.
     pub uptime_seconds: u64,
+    /// How the run before this one ended, as a sentence; absent when there was none, or nobody noted it.
+    pub last_end: Option<Arc<str>>,
     /// OS threads of this process.
     pub threads: u64,
     /// Memory.

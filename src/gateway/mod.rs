@@ -2,14 +2,19 @@
 
 mod camera;
 mod changes;
+mod heartbeat;
+mod last_run;
 mod lock;
+mod progress;
 mod publish;
 mod record;
+mod service;
 mod signal;
 mod webrtc;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -27,6 +32,7 @@ use self::camera::{Entry, Shared};
 use self::changes::Changes;
 use self::lock::FolderLock;
 use self::publish::{PlanFacts, Sources};
+pub use self::service::{Service, note_end};
 use self::webrtc::Output;
 use crate::config::task::{Files, load};
 use crate::config::{Machine, MediaThread, Plan, TmpfsFacts};
@@ -64,7 +70,7 @@ pub type Beside = Pin<Box<dyn Future<Output = ()>>>;
 ///
 /// # Errors
 /// When the web port or the folder for segments cannot be had.
-pub fn run(plan: Plan, files: Option<Files>, beside: Option<Beside>) -> Result<(), RunError> {
+pub fn run(plan: Plan, files: Option<Files>, service: Service, beside: Option<Beside>) -> Result<(), RunError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
@@ -78,9 +84,17 @@ pub fn run(plan: Plan, files: Option<Files>, beside: Option<Beside>) -> Result<(
         if let Some(beside) = beside {
             tasks.spawn(beside).detach();
         }
-        let mut gateway = Gateway::start(plan, files, tasks)?;
-        gateway.run().await;
+        let service = Rc::new(service);
+        let mut gateway = match Gateway::start(plan, files, Rc::clone(&service), tasks) {
+            Ok(gateway) => gateway,
+            Err(error) => {
+                end(service, &format!("it could not start: {error}"));
+                return Err(error);
+            }
+        };
+        let signal = gateway.run().await;
         gateway.stop().await;
+        end(service, &format!("it was stopped by {signal}"));
         Ok(())
     });
     let result = runtime.block_on(executor.run(gateway));
@@ -90,6 +104,13 @@ pub fn run(plan: Plan, files: Option<Files>, beside: Option<Beside>) -> Result<(
     drop(guard);
     runtime.shutdown_timeout(Duration::from_millis(100));
     result
+}
+
+/// Ends a run whose tasks are gone.
+fn end(service: Rc<Service>, why: &str) {
+    if let Some(service) = Rc::into_inner(service) {
+        service.end(why);
+    }
 }
 
 /// What the machine offers for a plan with this output folder.
@@ -138,16 +159,25 @@ struct Gateway {
     lock: Option<FolderLock>,
     /// Where the media thread was when it started.
     usual: Option<Place>,
+    /// Where the web port listens.
+    web_address: Rc<Cell<SocketAddr>>,
+    heartbeat: Option<Task<()>>,
 }
 
 impl Gateway {
-    fn start(plan: Plan, files: Option<Files>, executor: Rc<LocalExecutor<'static>>) -> Result<Self, RunError> {
+    fn start(
+        plan: Plan,
+        files: Option<Files>,
+        service: Rc<Service>,
+        executor: Rc<LocalExecutor<'static>>,
+    ) -> Result<Self, RunError> {
         // The port comes first: another gateway that runs already keeps its files.
         let listener = web::task::bind(plan.web.listen)?;
         let (control, commands) = control::channel(plan.web.workers + COMMANDS_BESIDE_WORKERS);
         let changed = Rc::<Notify>::default();
         let webrtc = Rc::new(Output::new(Rc::clone(&changed)));
         let shared = Shared { executor: Rc::clone(&executor), store: Store::new(), webrtc };
+        let web_address = Rc::new(Cell::new(plan.web.listen));
         let mut gateway = Self {
             plan,
             files,
@@ -161,6 +191,8 @@ impl Gateway {
             web: None,
             lock: None,
             usual: Place::now().ok(),
+            web_address,
+            heartbeat: None,
         };
         if let Some(hls) = &gateway.plan.hls {
             gateway.lock = Some(FolderLock::take(&hls.output_dir)?);
@@ -178,8 +210,11 @@ impl Gateway {
             webrtc: Rc::clone(&gateway.shared.webrtc),
             changed: Rc::clone(&gateway.changed),
         };
-        executor.spawn(publish::run(sources, Arc::clone(&gateway.board), now())).detach();
+        let before = service.before().map(Arc::from);
+        executor.spawn(publish::run(sources, Arc::clone(&gateway.board), before, now())).detach();
         gateway.serve_web(listener);
+        let beats = heartbeat::run(Arc::clone(&gateway.board), Rc::clone(&gateway.web_address), service);
+        gateway.heartbeat = Some(executor.spawn(beats));
         Ok(gateway)
     }
 
@@ -251,6 +286,7 @@ impl Gateway {
             counters: Arc::clone(&self.counters),
         };
         log::info!("listening on http://{address}");
+        self.web_address.set(address);
         let (usual, media) = (self.usual, self.plan.media);
         self.web = Some(self.shared.executor.spawn(async move {
             let mut serving = Box::pin(web::task::run(listener, settings, seams));
@@ -283,8 +319,8 @@ impl Gateway {
         }
     }
 
-    /// Serves until a signal ends it.
-    async fn run(&mut self) {
+    /// Serves until a signal ends it; its name.
+    async fn run(&mut self) -> &'static str {
         let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()));
         let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = signals else {
             log::error!("cannot listen for signals; only SIGKILL will end this process");
@@ -308,7 +344,8 @@ impl Gateway {
             match future::or(ends, reload).await {
                 Some(name) => {
                     log::info!("{name}: stopping");
-                    return;
+                    system::say_stopping(name);
+                    return name;
                 }
                 None => self.reload().await,
             }
@@ -328,6 +365,11 @@ impl Gateway {
                 return;
             }
         };
+        if new.system != self.plan.system {
+            log::warn!(
+                "SIGHUP: [system] state_dir and watchdog: how the run ended is noted, and the watchdog fed, as before until the next start"
+            );
+        }
         let changes = Changes::between(&self.plan, &new);
         let folder = |plan: &Plan| plan.hls.as_ref().map(|hls| hls.output_dir.clone());
         let (old_folder, new_folder) = (folder(&self.plan), folder(&new));
@@ -396,6 +438,9 @@ impl Gateway {
         let ids: Vec<_> = self.cameras.borrow().iter().map(|(entry, _)| entry.plan.camera.id).collect();
         self.shared.webrtc.stop();
         self.stop_cameras(&ids).await;
+        if let Some(heartbeat) = self.heartbeat.take() {
+            heartbeat.cancel().await;
+        }
         self.stop_web().await;
         drop(self.lock.take());
         log::info!("stopped");

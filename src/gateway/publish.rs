@@ -36,7 +36,7 @@ pub(super) struct Sources {
 }
 
 /// Publishes until dropped.
-pub(super) async fn run(sources: Sources, board: Arc<StatusBoard>, started: Instant) {
+pub(super) async fn run(sources: Sources, board: Arc<StatusBoard>, last_end: Option<Arc<str>>, started: Instant) {
     let mut ticks = interval(PERIOD);
     let mut usage = Usage::default();
     loop {
@@ -52,7 +52,7 @@ pub(super) async fn run(sources: Sources, board: Arc<StatusBoard>, started: Inst
         if fresh {
             usage = system::usage();
         }
-        board.publish(snapshot(&sources, usage, started, fresh));
+        board.publish(Snapshot { last_end: last_end.clone(), ..snapshot(&sources, usage, started, fresh) });
     }
 }
 
@@ -72,6 +72,7 @@ fn snapshot(sources: &Sources, usage: Usage, started: Instant, fresh: bool) -> S
         version: env!("CARGO_PKG_VERSION"),
         board: facts.board,
         uptime_seconds: at.saturating_duration_since(started).as_secs(),
+        last_end: None,
         threads: usage.threads,
         memory: MemoryStatus {
             resident: ItemStatus { used: usage.anonymous + usage.file, limit: facts.memory_limit },

@@ -27,6 +27,11 @@ pub fn usage() -> Usage {
     std::fs::read_to_string("/proc/self/status").map_or_else(|_| Usage::default(), |status| parse(&status))
 }
 
+/// The kernel's name for this boot, another one after every restart of the machine; empty where `/proc` cannot be read.
+pub fn boot_id() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim_end().to_owned()
+}
+
 fn parse(status: &str) -> Usage {
     let number = |key: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or("");

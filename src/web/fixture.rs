@@ -15,7 +15,7 @@ pub(super) const PLAYLIST: &str = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURAT
                                    #EXTINF:2.000,\nk3x9_main_seg9.ts\n";
 
 /// Four cameras: `yard` streams to two browsers, `gate` is refused, `roof` sleeps, `dock` starts.
-pub(super) fn snapshot() -> Snapshot {
+pub(crate) fn snapshot() -> Snapshot {
     let (mut gate, mut roof) = (camera("gate", CameraState::Waiting), camera("roof", CameraState::Sleeping));
     gate.name = "Gate \"A\"\\north".to_owned();
     gate.since_seconds = 61;
@@ -34,6 +34,7 @@ pub(super) fn snapshot() -> Snapshot {
         version: "0.1.0",
         board: "generic".to_owned(),
         uptime_seconds: 3600,
+        last_end: Some("it was stopped by SIGTERM".into()),
         threads: 11,
         memory: MemoryStatus {
             resident: ItemStatus { used: 12_000_000, limit: 16_000_000 },

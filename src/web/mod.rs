@@ -5,7 +5,7 @@ mod api;
 pub mod ask;
 mod delivery;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 pub mod gate;
 pub mod http;
 pub mod metrics;

@@ -66,6 +66,7 @@ fn the_status_is_the_whole_snapshot_without_playlists_and_sessions() {
         "memory": { "resident": { "used": 12_000_000, "limit": 16_000_000 },
                     "tmpfs": { "used": 5_000_000, "limit": 40_000_000 } },
         "hls_enabled": true,
+            "last_end": "it was stopped by SIGTERM",
         "webrtc": { "udp_port": 8189, "tcp_port": 8189, "max_viewers": 16, "problem": null,
                     "counters": { "sessions": 41, "refused": 42, "vanished": 43, "packets": 44, "bytes": 45,
                                   "nacks": 46, "plis": 47, "skips": 48, "stray": 49, "unsent": 50 } },
