@@ -9,6 +9,8 @@ use crate::media::StreamId;
 /// An output that makes nothing for so long of what its camera delivers stands still: segments are cut after 12 s at the latest,
 /// and faults, which count as progress, come with every picture that is dropped.
 const STANDSTILL: Duration = Duration::from_secs(60);
+/// Without a key frame for so long, s, an output that waits for one has an excuse: after a gap there is nothing to start from.
+const KEY_FRAME_AGE: f64 = 20.0;
 
 /// Remembers since when each output makes what it makes.
 #[derive(Debug, Default)]
@@ -39,8 +41,9 @@ impl Progress {
     fn stands_still(&mut self, camera: &CameraStatus, name: &'static str, made: u64, now: Instant) -> Option<String> {
         let units = camera.access_units;
         let seen = self.outputs.entry((camera.id, name)).or_insert(Seen { made, units, at: now });
-        // A camera that delivers nothing leaves its outputs nothing to do.
-        if seen.made != made || seen.units == units {
+        // A camera that delivers nothing, or no key frames, leaves its outputs nothing to do.
+        let key_frames = camera.last_key_frame_age.is_some_and(|age| age < KEY_FRAME_AGE);
+        if seen.made != made || seen.units == units || !key_frames {
             *seen = Seen { made, units, at: now };
         }
         let still = now.saturating_duration_since(seen.at);

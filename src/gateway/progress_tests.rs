@@ -59,9 +59,16 @@ fn a_camera_that_delivers_nothing_blames_no_output() {
     for at in 0..300 {
         assert_eq!(progress.judge(&snapshot, start + seconds(at)), None, "after {at} s");
     }
+    // Pictures come, but nothing to start from.
+    for at in 300..600 {
+        change(&mut snapshot, deliver);
+        change(&mut snapshot, |camera| camera.last_key_frame_age = Some(30.0));
+        assert_eq!(progress.judge(&snapshot, start + seconds(at)), None, "after {at} s");
+    }
+    change(&mut snapshot, |camera| camera.last_key_frame_age = Some(0.5));
     // It delivers again, and its outputs have all their time.
     change(&mut snapshot, deliver);
-    assert_eq!(progress.judge(&snapshot, start + seconds(300)), None);
+    assert_eq!(progress.judge(&snapshot, start + seconds(600)), None);
     change(&mut snapshot, |camera| camera.state = CameraState::Waiting);
     assert_eq!(progress.judge(&snapshot, start + seconds(900)), None);
     assert!(progress.outputs.is_empty());
