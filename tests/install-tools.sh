@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the end-to-end tests need and a fresh Debian 12 with Rust lacks. Safe to repeat; quick when all is there.
-# `tests/install-tools.sh bench` adds what only the benches use.
+# `tests/install-tools.sh bench` adds what only the benches use; `... aarch64` and `... boot` what only those tests do.
 set -eu
 cd "$(dirname "$0")/e2e"
 
@@ -9,7 +9,14 @@ commands="ffmpeg:ffmpeg ffprobe:ffmpeg tshark:tshark chromium:chromium node:node
 # Packages without a command of their own.
 packages="python3 python3-gi python3-venv gir1.2-gst-rtsp-server-1.0 gir1.2-gst-plugins-base-1.0 gir1.2-gst-plugins-bad-1.0 \
 gir1.2-nice-0.1 gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-nice gstreamer1.0-libav opencv-doc"
-[ "${1:-}" = bench ] && commands="$commands nginx:nginx-light"
+case "${1:-}" in
+bench) commands="$commands nginx:nginx-light" ;;
+aarch64)
+    commands="$commands aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu qemu-aarch64-static:qemu-user-static"
+    packages="$packages libc6-dev-arm64-cross"
+    ;;
+boot) commands="$commands qemu-system-aarch64:qemu-system-arm mksquashfs:squashfs-tools cpio:cpio" ;;
+esac
 
 missing=""
 for pair in $commands; do
