@@ -5,7 +5,7 @@ PROFILE ?= quick
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 PORTHOLE := $(TARGET_DIR)/$(PROFILE)/porthole
 
-.PHONY: demo build test lint e2e soak bench cycles fuzz tools ui release clean
+.PHONY: demo build test lint e2e soak bench cycles aarch64 boot-test fuzz tools ui release clean
 
 ## Build, run on the built-in camera, and print the address of the page.
 demo: build
@@ -58,6 +58,17 @@ cycles: release
 	tests/install-tools.sh
 	cargo build --locked --profile $(PROFILE) --example viewers
 	/usr/bin/python3 benches/viewers/run.py --binary $(TARGET_DIR)/release/porthole --client $(TARGET_DIR)/$(PROFILE)/examples/viewers --only cycles
+
+## The boards' binary, built without containers and held against them, and the unit tests under qemu: some 20 minutes.
+aarch64: ui
+	tests/aarch64.sh
+
+## The board of 128 MiB, emulated: boots, plays, is killed, gets stuck, stays flat. BOOT_MINUTES=2 for a short look.
+BOOT_MINUTES ?= 10
+boot-test: ui
+	tests/aarch64.sh build
+	tests/install-tools.sh boot
+	/usr/bin/python3 tests/boot/run.py --binary $(TARGET_DIR)/aarch64-unknown-linux-gnu/release/porthole --minutes $(BOOT_MINUTES)
 
 # How long `make fuzz` spends on each target.
 FUZZ_SECONDS ?= 60
