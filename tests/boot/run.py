@@ -79,8 +79,9 @@ class Machine:
         bench.addCleanup(self.stop)
 
     def config(self, cameras):
+        # Viewers send to 127.0.0.1, which qemu forwards to the guest's own address: it needs both to know whose they are.
         lines = ["[web]", 'listen = "0.0.0.0:8107"', "[hls]", 'output_dir = "/run/porthole/hls"',
-                 "[webrtc]", f"udp_port = {self.udp}", 'addresses = ["127.0.0.1"]',
+                 "[webrtc]", f"udp_port = {self.udp}", 'addresses = ["127.0.0.1", "10.0.2.15"]',
                  "[system]", 'state_dir = "/var/lib/porthole"', 'watchdog = "/dev/watchdog"', f"watchdog_timeout = {WATCHDOG_SECONDS}"]
         for number in range(CAMERAS):
             # 10.0.2.2 is this machine, as the guest sees it.
