@@ -109,17 +109,19 @@ fn a_gateway_under_load_has_one_media_thread_and_a_fixed_few() {
         }
     });
     let workers = (0..4).map(|n| (format!("http-{n}"), 1));
+    let expected: BTreeMap<_, _> = workers.chain([("porthole".to_owned(), 1)]).collect();
     // tiny_http's own: one that accepts, and a pool of four. A burst may add to the pool while connections close; what was
-    // added ends after five idle seconds.
-    let expected: BTreeMap<_, _> = workers.chain([("porthole".to_owned(), 1), ("http-io".to_owned(), 5)]).collect();
+    // added ends after five idle seconds, and may take some of the four with it, which come back when they are needed.
+    let settled =
+        |mut threads: BTreeMap<String, usize>| matches!(threads.remove("http-io"), Some(2..=5)) && threads == expected;
     let deadline = Instant::now() + Duration::from_secs(12);
     let mut threads = gateway.threads();
     assert!(threads.values().sum::<usize>() <= 14, "{threads:?}");
-    while threads != expected && Instant::now() < deadline {
+    while !settled(threads.clone()) && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(500));
         threads = gateway.threads();
     }
-    assert_eq!(threads, expected);
+    assert!(settled(threads.clone()), "{threads:?}");
 }
 
 #[test]
