@@ -30,8 +30,13 @@ impl LastRun {
         before
     }
 
-    /// The run ends, and why. The first reason stays.
+    /// The run ends, and why.
     pub(super) fn end(&self, why: &str) {
+        self.write(why);
+    }
+
+    /// The run ended, and this is what others know of it; what it said itself stays.
+    pub(super) fn ended(&self, why: &str) {
         if self.read().is_some_and(|note| note.ended == RUNNING) {
             self.write(why);
         }

@@ -16,12 +16,15 @@ fn the_next_start_knows_how_a_run_ended() {
     let first = notes(&folder, "boot-1");
     assert_eq!(first.begin(false), None);
     first.end("stopped by SIGTERM");
-    first.end("a later reason");
+    first.ended("what others think");
     let second = notes(&folder, "boot-1");
     assert_eq!(second.begin(false).as_deref(), Some("stopped by SIGTERM"));
-    // Killed.
+    // Killed, and nobody knows how.
     let third = notes(&folder, "boot-1");
     assert_eq!(third.begin(false).as_deref(), Some("it was killed (kill -9, or memory ran out)"));
+    third.ended("the kernel ended it: memory ran out");
+    let again = notes(&folder, "boot-1");
+    assert_eq!(again.begin(false).as_deref(), Some("the kernel ended it: memory ran out"));
     // Power cut, and then a reset.
     let fourth = notes(&folder, "boot-2");
     let cut = "the machine went down while it ran: power cut, reset or crash";

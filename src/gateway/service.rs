@@ -60,6 +60,6 @@ impl Service {
 /// Notes in `state_dir` what systemd knows of a run that ended without a word: `ExecStopPost=porthole note-end`.
 pub fn note_end(state_dir: &Path, service_result: &str, exit_status: &str) {
     if let Some(why) = last_run::service_result(service_result, exit_status) {
-        LastRun::new(state_dir).end(&why);
+        LastRun::new(state_dir).ended(&why);
     }
 }
