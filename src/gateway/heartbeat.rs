@@ -41,10 +41,14 @@ pub(super) async fn run(board: Arc<StatusBoard>, web: Rc<Cell<SocketAddr>>, serv
             None if web_answers(web.get()).await => None,
             None => Some("the web port does not answer".to_owned()),
         };
-        match &trouble {
-            None => beat(watchdog),
-            Some(sentence) if said.is_none() => log::error!("{sentence}; the watchdog is told no more"),
-            Some(_) => {}
+        match (&trouble, &said) {
+            (None, None) => {}
+            (None, Some(_)) => log::info!("the web port answers, and every output gets on again"),
+            (Some(sentence), None) => log::error!("{sentence}: systemd and the watchdog hear no more of this run"),
+            (Some(_), Some(_)) => {}
+        }
+        if trouble.is_none() {
+            beat(watchdog);
         }
         said = trouble;
         sleep(period).await;

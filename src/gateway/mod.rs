@@ -208,10 +208,10 @@ impl Gateway {
             cameras: Rc::clone(&gateway.cameras),
             facts: Rc::clone(&gateway.facts),
             webrtc: Rc::clone(&gateway.shared.webrtc),
+            last_end: service.before().map(Arc::from),
             changed: Rc::clone(&gateway.changed),
         };
-        let before = service.before().map(Arc::from);
-        executor.spawn(publish::run(sources, Arc::clone(&gateway.board), before, now())).detach();
+        executor.spawn(publish::run(sources, Arc::clone(&gateway.board), now())).detach();
         gateway.serve_web(listener);
         let beats = heartbeat::run(Arc::clone(&gateway.board), Rc::clone(&gateway.web_address), service);
         gateway.heartbeat = Some(executor.spawn(beats));

@@ -31,12 +31,14 @@ pub(super) struct Sources {
     pub(super) cameras: Cameras,
     pub(super) facts: Rc<RefCell<PlanFacts>>,
     pub(super) webrtc: Rc<Output>,
+    /// How the run before this one ended.
+    pub(super) last_end: Option<Arc<str>>,
     /// Notified at every change of a record or of the plan.
     pub(super) changed: Rc<Notify>,
 }
 
 /// Publishes until dropped.
-pub(super) async fn run(sources: Sources, board: Arc<StatusBoard>, last_end: Option<Arc<str>>, started: Instant) {
+pub(super) async fn run(sources: Sources, board: Arc<StatusBoard>, started: Instant) {
     let mut ticks = interval(PERIOD);
     let mut usage = Usage::default();
     loop {
@@ -52,7 +54,7 @@ pub(super) async fn run(sources: Sources, board: Arc<StatusBoard>, last_end: Opt
         if fresh {
             usage = system::usage();
         }
-        board.publish(Snapshot { last_end: last_end.clone(), ..snapshot(&sources, usage, started, fresh) });
+        board.publish(snapshot(&sources, usage, started, fresh));
     }
 }
 
@@ -72,7 +74,7 @@ fn snapshot(sources: &Sources, usage: Usage, started: Instant, fresh: bool) -> S
         version: env!("CARGO_PKG_VERSION"),
         board: facts.board,
         uptime_seconds: at.saturating_duration_since(started).as_secs(),
-        last_end: None,
+        last_end: sources.last_end.clone(),
         threads: usage.threads,
         memory: MemoryStatus {
             resident: ItemStatus { used: usage.anonymous + usage.file, limit: facts.memory_limit },
