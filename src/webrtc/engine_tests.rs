@@ -65,6 +65,15 @@ impl World {
         }
     }
 
+    /// A browser watches the camera, which sends H.264.
+    fn watched() -> Self {
+        let mut world = Self::new(format(VideoCodec::H264));
+        world.engine.add_stream(camera(), 1 << 20, Vec::new());
+        world.watch().unwrap();
+        world.pass(ms(300));
+        world
+    }
+
     fn request<'a>(&self, sdp: &'a str, format: &'a StreamFormat, addresses: &'a [IpAddr]) -> Request<'a> {
         let mut entropy = [0; _];
         fastrand::fill(&mut entropy);
@@ -195,10 +204,7 @@ fn a_browser_connects_and_gets_the_kept_pictures_and_then_the_live_ones() {
 
 #[test]
 fn lost_packets_are_repeated_when_the_browser_asks() {
-    let mut world = World::new(format(VideoCodec::H264));
-    world.engine.add_stream(camera(), 1 << 20, Vec::new());
-    world.watch().unwrap();
-    world.pass(ms(300));
+    let mut world = World::watched();
     world.loses_every = 5;
     for n in 0..100 {
         world.picture(n % 25 == 0, 6000);
@@ -239,10 +245,7 @@ fn a_session_ends_when_it_is_hung_up_and_the_browser_is_told() {
 
 #[test]
 fn a_browser_that_vanishes_is_gone_within_15_seconds() {
-    let mut world = World::new(format(VideoCodec::H264));
-    world.engine.add_stream(camera(), 1 << 20, Vec::new());
-    world.watch().unwrap();
-    world.pass(ms(300));
+    let mut world = World::watched();
     assert_eq!(world.engine.sessions().len(), 1);
     // Its tab is closed: nothing comes any more.
     for _ in 0..15_000 {
@@ -336,10 +339,7 @@ fn a_viewer_without_pictures_keeps_its_seat() {
 
 #[test]
 fn a_camera_that_changes_its_codec_ends_its_sessions() {
-    let mut world = World::new(format(VideoCodec::H264));
-    world.engine.add_stream(camera(), 1 << 20, Vec::new());
-    world.watch().unwrap();
-    world.pass(ms(300));
+    let mut world = World::watched();
     world.format = format(VideoCodec::H265);
     world.picture(true, 100);
     assert!(world.engine.sessions().is_empty());
@@ -347,10 +347,7 @@ fn a_camera_that_changes_its_codec_ends_its_sessions() {
 
 #[test]
 fn sound_joins_live_pictures_with_its_own_time() {
-    let mut world = World::new(format(VideoCodec::H264));
-    world.engine.add_stream(camera(), 1 << 20, Vec::new());
-    world.watch().unwrap();
-    world.pass(ms(300));
+    let mut world = World::watched();
     world.picture(true, 500);
     world.pass(ms(40));
     for n in 0..10_i64 {
@@ -370,10 +367,7 @@ fn sound_joins_live_pictures_with_its_own_time() {
 
 #[test]
 fn a_path_that_takes_no_more_gets_nothing_until_the_next_key_frame() {
-    let mut world = World::new(format(VideoCodec::H264));
-    world.engine.add_stream(camera(), 1 << 20, Vec::new());
-    world.watch().unwrap();
-    world.pass(ms(300));
+    let mut world = World::watched();
     world.picture(true, 500);
     world.pass(ms(40));
     let path = world.engine.sessions()[0].path.unwrap();
