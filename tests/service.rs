@@ -59,6 +59,12 @@ impl Service {
         String::from_utf8(bytes[..length].to_vec()).unwrap()
     }
 
+    /// Until it says `words`, among the next few.
+    fn wait_for(&self, words: &str) {
+        let said: Vec<_> = (0..10).map(|_| self.said()).take_while(|said| said != words).collect();
+        assert!(said.len() < 10, "not {words:?}, but {said:?}");
+    }
+
     fn signal(&self, signal: Signal) {
         let id = self.process.as_ref().unwrap().id();
         kill(Pid::from_raw(id.try_into().unwrap()), signal).unwrap();
@@ -82,7 +88,7 @@ impl Service {
 
     /// `last_end` of the status, once it is ready.
     fn last_end(&self) -> Option<String> {
-        while self.said() != "READY=1\n" {}
+        self.wait_for("READY=1\n");
         let answer = self.get("/api/v1/status");
         let (_, after) = answer.split_once("\"last_end\":")?;
         Some(after.strip_prefix('"')?.split('"').next()?.to_owned())
@@ -125,7 +131,7 @@ fn it_is_ready_when_the_web_port_answers_and_alive_while_the_media_thread_turns(
     assert_eq!(service.said(), "WATCHDOG=1\n");
 
     service.signal(Signal::SIGTERM);
-    while service.said() != "STOPPING=1\nSTATUS=SIGTERM\n" {}
+    service.wait_for("STOPPING=1\nSTATUS=SIGTERM\n");
     service.end();
 }
 
